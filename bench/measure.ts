@@ -1,0 +1,75 @@
+import { spawnSync } from 'node:child_process';
+import { readFileSync, rmSync } from 'node:fs';
+
+export interface Program {
+  readonly command: string;
+  readonly args: readonly string[];
+  readonly cwd: string;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/**
+ * Runs a program to its end.
+ * @returns its wall time in ms, from before it is started until it is gone
+ * @throws Error with its output when it fails: a failing run must not count as a fast one
+ */
+export function timed({ command, args, cwd, env }: Program): number {
+  const started = performance.now();
+  const result = spawnSync(command, args, { cwd, env: { ...process.env, ...env }, encoding: 'utf8' });
+  const elapsed = performance.now() - started;
+  if (result.status !== 0) {
+    throw new Error(
+      `${command} ${args.join(' ')} exited with ${String(result.status)}: ${result.stderr}${result.stdout}`,
+    );
+  }
+  return elapsed;
+}
+
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = Math.floor(sorted.length / 2);
+  const upper = sorted[middle] ?? NaN;
+  return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? NaN) + upper) / 2;
+}
+
+/**
+ * Runs the contestants in turns, each round in another order, so that whatever the machine does meanwhile
+ * hits all of them alike. One round more than asked for is run first and dropped: it warms caches.
+ * @returns the times of each contestant, in ms
+ */
+export async function interleave<Name extends string>(
+  rounds: number,
+  contestants: Readonly<Record<Name, (round: number) => Promise<number> | number>>,
+): Promise<Record<Name, number[]>> {
+  const names = Object.keys(contestants) as Name[];
+  const times = Object.fromEntries(names.map((name) => [name, [] as number[]])) as Record<Name, number[]>;
+  for (let round = 0; round <= rounds; round += 1) {
+    const turn = round % names.length;
+    for (const name of [...names.slice(turn), ...names.slice(0, turn)]) {
+      const time = await contestants[name](round);
+      if (round > 0) times[name].push(time);
+    }
+  }
+  return times;
+}
+
+/**
+ * The most memory that a Node program held at once, in MB. It tells us itself at its exit: on Linux from
+ * VmHWM, because `ru_maxrss` of a child starts with what its parent held when it was started.
+ */
+export function peakMemory(program: Program, report: string): number {
+  const probe = `
+    import { readFileSync, writeFileSync } from 'node:fs';
+    process.on('exit', () => {
+      let kilobytes = process.resourceUsage().maxRSS;
+      try {
+        kilobytes = Number(/VmHWM:\\s*(\\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))[1]);
+      } catch {}
+      writeFileSync(${JSON.stringify(report)}, String(kilobytes));
+    });`;
+  const preload = `--import=data:text/javascript,${encodeURIComponent(probe)}`;
+  timed({ ...program, env: { ...program.env, NODE_OPTIONS: preload } });
+  const kilobytes = Number(readFileSync(report, 'utf8'));
+  rmSync(report);
+  return kilobytes / 1024;
+}

@@ -1,0 +1,129 @@
+import type { Ora } from 'ora';
+import type { Report } from '../kb/surroundings.js';
+import { printable } from '../printable.js';
+import { formatBytes } from './format.js';
+import { paint, type Paint } from './paint.js';
+
+export interface TerminalOptions {
+  readonly stdout: NodeJS.WriteStream;
+  readonly stderr: NodeJS.WriteStream;
+  readonly env: NodeJS.ProcessEnv;
+  readonly quiet: boolean;
+  readonly verbose: boolean;
+  readonly color: boolean;
+  readonly json: boolean;
+}
+
+/** Anything shorter than this is not worth a spinner or a line. */
+const SHOW_AFTER_MS = 300;
+
+/**
+ * All that kb says while it works. Results go to stdout, everything else to stderr; the two are judged
+ * separately, for either may be a pipe. Under a terminal a spinner, loaded when it is first needed; in a
+ * pipe or with CI one plain line a step, and nothing at all for work that is over at once.
+ */
+export class Terminal {
+  readonly out: Paint;
+  readonly err: Paint;
+  readonly warnings: string[] = [];
+  private readonly animates: boolean;
+  private spinner: Ora | undefined;
+  private timer: NodeJS.Timeout | undefined;
+  private current = '';
+  private printed = '';
+  private isShowing = false;
+  private isDone = false;
+
+  constructor(private readonly options: TerminalOptions) {
+    const { stdout, stderr, env, color } = options;
+    this.out = paint(stdout, env, color);
+    this.err = paint(stderr, env, color);
+    this.animates = stderr.isTTY === true && !env['CI'] && env['TERM'] !== 'dumb' && env['KB_LOG_FORMAT'] !== 'json';
+  }
+
+  get isInteractive(): boolean {
+    return this.options.stdout.isTTY === true;
+  }
+
+  /** A result, on stdout; not under `--json`, which prints its one object instead. */
+  result(text: string): void {
+    if (!this.options.json) this.options.stdout.write(`${text}\n`);
+  }
+
+  /** A result that only `--quiet` leaves out. */
+  detail(text: string): void {
+    if (!this.options.json && !this.options.quiet) this.options.stdout.write(`${text}\n`);
+  }
+
+  object(value: unknown): void {
+    this.options.stdout.write(`${JSON.stringify(value, null, this.isInteractive ? 2 : 0)}\n`);
+  }
+
+  report(event: Report): void {
+    switch (event.kind) {
+      case 'warning':
+        this.warnings.push(event.text);
+        return this.line('warn', event.text);
+      case 'waiting':
+        return this.show(`waiting for the lock, held by ${event.holder ?? 'somebody'}`, event.waitedMs >= SHOW_AFTER_MS);
+      case 'step':
+        return this.show(event.text, false);
+      case 'progress':
+        return this.show(describeProgress(event), false);
+    }
+  }
+
+  /** @param text made safe here; `prefix` is kb's own and may be coloured */
+  line(level: 'error' | 'warn' | 'info' | 'debug', text: string, prefix = level === 'warn' ? `${this.err.yellow('warning:')} ` : ''): void {
+    if (this.options.quiet && level !== 'error') return;
+    this.spinner?.clear();
+    const safe = printable(text, 4000);
+    const isJson = this.options.env['KB_LOG_FORMAT'] === 'json';
+    this.options.stderr.write(isJson ? `${JSON.stringify({ level, message: safe })}\n` : `${prefix}${safe}\n`);
+  }
+
+  /** Ends all animation; called before a result or an error is printed. */
+  done(): void {
+    this.isDone = true;
+    clearTimeout(this.timer);
+    this.spinner?.stop();
+    this.spinner = undefined;
+  }
+
+  private show(text: string, atOnce: boolean): void {
+    if (this.options.quiet || this.isDone) return;
+    this.current = text;
+    if (this.isShowing) return this.update();
+    if (atOnce || this.options.verbose) return this.start();
+    this.timer ??= setTimeout(() => this.start(), SHOW_AFTER_MS).unref();
+  }
+
+  private start(): void {
+    clearTimeout(this.timer);
+    this.isShowing = true;
+    if (!this.animates) return this.update();
+    void import('ora').then(({ default: ora }) => {
+      if (this.isDone) return;
+      this.spinner = ora({ stream: this.options.stderr, discardStdin: false, hideCursor: false }).start(printable(this.current));
+    });
+  }
+
+  private update(): void {
+    if (this.spinner !== undefined) this.spinner.text = printable(this.current);
+    else if (!this.animates && stepOf(this.current) !== stepOf(this.printed)) {
+      this.printed = this.current;
+      this.line('info', this.current);
+    }
+  }
+}
+
+/** In a pipe a step is told once, not with every number that changes in it. */
+function stepOf(text: string): string {
+  return text.replace(/[\d.,]+ ?(%|[kMG]?i?B|s|m|ms)?/g, '#');
+}
+
+function describeProgress({ phase, done, total, bytes }: Extract<Report, { kind: 'progress' }>): string {
+  const count = done === undefined ? '' : total === undefined || total === 0 ? ` ${done}` : ` ${done}/${total} (${Math.floor((100 * done) / total)}%)`;
+  return `${phase}${count}${bytes === undefined ? '' : `, ${formatBytes(bytes)}`}`;
+}
+

@@ -1,0 +1,71 @@
+import { Flags } from '@oclif/core';
+import { KbCommand, lockTimeoutFlag, openRequest } from '../cli/base-command.js';
+import { formatDuration, plural } from '../cli/format.js';
+import { openKb } from '../kb/open.js';
+import { forecastSync, sync, type SyncForecast, type SyncResult, type SyncResultKind } from '../kb/sync.js';
+
+const SENTENCES: Record<SyncResultKind, string> = {
+  up_to_date: 'up to date',
+  pulled: 'pulled',
+  pushed: 'pushed',
+  merged: 'merged and pushed',
+  created_branch: 'pushed, and made the branch on the remote',
+  local_only: 'committed locally only',
+};
+
+const FORECASTS: Record<SyncResultKind, string> = {
+  up_to_date: 'nothing to do',
+  pulled: 'would pull',
+  pushed: 'would push',
+  merged: 'would pull, bring local work on top, and push',
+  created_branch: 'would make the branch on the remote',
+  local_only: 'would commit locally; there is no remote to talk to',
+};
+
+export default class Sync extends KbCommand {
+  static override summary = 'Commit local edits, bring in what others wrote, and push.';
+  static override description =
+    'One cycle under the lock. Local commits are replayed onto the remote branch, file by file merged three ways. ' +
+    'What cannot be merged stops with exit code 5 and leaves branch and files as they were.';
+  static override examples = ['<%= config.bin %> sync', '<%= config.bin %> sync --check --json', '*/5 * * * * <%= config.bin %> --kb ~/notes sync --quiet'];
+  static override flags = {
+    'pull-only': Flags.boolean({ summary: 'Bring in what others wrote; push and commit nothing.', exclusive: ['push-only', 'check'] }),
+    'push-only': Flags.boolean({ summary: 'Push; stop if the remote has moved.', exclusive: ['check'] }),
+    check: Flags.boolean({ summary: 'Say what a sync would do, without the lock; change nothing.' }),
+    commit: Flags.boolean({ summary: 'Commit local edits; without it they stop the sync with exit code 7.', allowNo: true, default: true }),
+    message: Flags.string({ char: 'm', summary: 'Message of the commit of local edits.' }),
+    'lock-timeout': lockTimeoutFlag,
+  };
+
+  async run(): Promise<object> {
+    const { flags } = await this.parse(Sync);
+    const kb = await openKb(this.start(flags), openRequest(flags));
+    const forecast = flags.check ? await forecastSync(kb) : undefined;
+    const result =
+      forecast ??
+      (await sync(kb, {
+        direction: flags['pull-only'] ? 'pull' : flags['push-only'] ? 'push' : 'both',
+        commit: flags.commit,
+        ...(flags.message === undefined ? {} : { message: flags.message }),
+      }));
+    this.terminal.done();
+    this.terminal.detail('check' in result ? this.describeForecast(result) : this.describe(result));
+    return result;
+  }
+
+  private describe(result: SyncResult): string {
+    const parts = [
+      result.pulled > 0 ? `${plural(result.pulled, 'commit')} in` : '',
+      result.pushed > 0 ? `${plural(result.pushed, 'commit')} out` : '',
+      result.merged.length > 0 ? `${plural(result.merged.length, 'file')} merged` : '',
+      result.changes.length > 0 ? `${plural(result.changes.length, 'file')} changed here` : '',
+    ].filter((part) => part !== '');
+    const details = parts.length === 0 ? '' : `: ${parts.join(', ')}`;
+    return `${this.terminal.out.green('✓')} ${result.branch} ${SENTENCES[result.result]}${details} (${formatDuration(result.durationMs)})`;
+  }
+
+  private describeForecast(forecast: SyncForecast): string {
+    const edits = forecast.changes.length === 0 ? '' : `, ${plural(forecast.changes.length, 'local edit')} to commit`;
+    return `${forecast.branch}: ${FORECASTS[forecast.result]}${edits}`;
+  }
+}

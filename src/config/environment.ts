@@ -1,0 +1,54 @@
+import { SETTINGS, type SettingRow } from './settings-schema.js';
+
+export interface EnvironmentVariable {
+  readonly name: string;
+  /** One sentence. */
+  readonly description: string;
+  /** What holds when it is not set, as a user would write it. */
+  readonly default?: string;
+  readonly secret: boolean;
+}
+
+/** Variables that no setting of kb's own stands behind. */
+const OTHERS: readonly EnvironmentVariable[] = [
+  { name: 'NO_COLOR', description: 'Any value turns colour off.', secret: false },
+  { name: 'FORCE_COLOR', description: 'Any value but 0 turns colour on, also in a pipe.', secret: false },
+  { name: 'CI', description: 'Any value turns animation off: one plain line a step.', secret: false },
+  { name: 'VISUAL', description: 'Editor for `kb note --edit`.', secret: false },
+  { name: 'EDITOR', description: 'Editor for `kb note --edit` where VISUAL is not set.', secret: false },
+  {
+    name: 'XDG_CONFIG_HOME',
+    description: 'Where the user configuration kb/config.yaml and the list of registered KBs are.',
+    default: '~/.config',
+    secret: false,
+  },
+  { name: 'GIT_CONFIG_GLOBAL', description: "File read instead of the user's git configuration.", secret: false },
+  {
+    name: 'GIT_CONFIG_SYSTEM',
+    description: "File read instead of the system's git configuration.",
+    default: '/etc/gitconfig',
+    secret: false,
+  },
+  { name: 'GIT_CONFIG_NOSYSTEM', description: "true: the system's git configuration is not read.", secret: false },
+  {
+    name: 'GIT_CONFIG_COUNT',
+    description: 'Number of pairs GIT_CONFIG_KEY_n and GIT_CONFIG_VALUE_n that override git configuration files.',
+    default: '0',
+    secret: false,
+  },
+];
+
+/** Every environment variable that kb honours, for `kb help environment`. */
+export const ENVIRONMENT: readonly EnvironmentVariable[] = [...SETTINGS.flatMap(variablesOf), ...OTHERS];
+
+function variablesOf(row: SettingRow): EnvironmentVariable[] {
+  return (row.env ?? []).map((name, position, all) => ({
+    name,
+    description:
+      position === 0
+        ? row.description
+        : `${row.description} Read when ${all.slice(0, position).join(' and ')} ${position === 1 ? 'is' : 'are'} not set.`,
+    ...(row.default === undefined ? {} : { default: row.default }),
+    secret: row.secret ?? false,
+  }));
+}

@@ -1,0 +1,211 @@
+import { KbError } from '../../errors.js';
+import { FIELD, FIXED_LENGTH, NAME_MASK, nameEnd, nameStart, paddedLength } from './entry.js';
+
+/**
+ * Index entries as the bytes they are in the file (layout of versions 2 and 3), with the position of
+ * each. Nothing is decoded until it is asked for; a path is found by binary search over the bytes.
+ */
+export class EntryTable {
+  private constructor(
+    readonly bytes: Buffer,
+    /** Where each entry starts; the last element is the end of the last entry. */
+    readonly offsets: Uint32Array,
+  ) {}
+
+  /** Entries that are already in this layout, laid end to end from `start`. */
+  static scan(bytes: Buffer, start: number, count: number, limit: number): EntryTable {
+    assertRoom(count, limit - start);
+    const offsets = new Uint32Array(count + 1);
+    let at = start;
+    for (let ordinal = 0; ordinal < count; ordinal += 1) {
+      offsets[ordinal] = at;
+      if (at + FIXED_LENGTH + 2 > limit) throw damagedIndex('an entry is cut off');
+      const name = nameStart(bytes, at);
+      const end = nameEnd(bytes, at);
+      const next = at + paddedLength(name - at, end - name);
+      // Without its NUL the next entry would be read from the middle of this name.
+      if (end < name || next > limit || bytes[end] !== 0 || bytes[name] === 0) throw damagedIndex('an entry has a malformed name');
+      at = next;
+    }
+    offsets[count] = at;
+    const table = new EntryTable(bytes, offsets);
+    table.assertOrder();
+    return table;
+  }
+
+  /**
+   * Version 4 leaves out what a name shares with the one before: entries are written out in full, and
+   * from there on are handled as those of the other versions.
+   * @returns the entries, and where they end in `packed`
+   */
+  static expand(packed: Buffer, start: number, count: number, limit: number): { table: EntryTable; end: number } {
+    assertRoom(count, limit - start);
+    const offsets = new Uint32Array(count + 1);
+    const sources = new Uint32Array(count);
+    const shared = new Uint32Array(count);
+    let [at, length, total] = [start, 0, 0];
+    for (let ordinal = 0; ordinal < count; ordinal += 1) {
+      offsets[ordinal] = total;
+      sources[ordinal] = at;
+      if (at + FIXED_LENGTH + 2 > limit) throw damagedIndex('an entry is cut off');
+      const name = nameStart(packed, at);
+      const [strip, suffix] = readVarint(packed, name);
+      const end = packed.indexOf(0, suffix);
+      if (strip > length || end === -1 || end >= limit) throw damagedIndex('an entry has a malformed name');
+      shared[ordinal] = length - strip;
+      length = length - strip + end - suffix;
+      const stored = packed.readUInt16BE(at + FIELD.flags) & NAME_MASK;
+      if (length === 0 || stored !== Math.min(length, NAME_MASK)) throw damagedIndex('an entry has a malformed name');
+      total += paddedLength(name - at, length);
+      at = end + 1;
+    }
+    offsets[count] = total;
+    const bytes = Buffer.alloc(total);
+    for (let ordinal = 0, previousName = 0; ordinal < count; ordinal += 1) {
+      const [source, target, keep] = [sources[ordinal] ?? 0, offsets[ordinal] ?? 0, shared[ordinal] ?? 0];
+      const fixed = nameStart(packed, source) - source;
+      packed.copy(bytes, target, source, source + fixed);
+      const name = target + fixed;
+      bytes.copyWithin(name, previousName, previousName + keep);
+      const [, suffix] = readVarint(packed, source + fixed);
+      packed.copy(bytes, name + keep, suffix, packed.indexOf(0, suffix));
+      previousName = name;
+    }
+    const table = new EntryTable(bytes, offsets);
+    table.assertOrder();
+    return { table, end: at };
+  }
+
+  get count(): number {
+    return this.offsets.length - 1;
+  }
+
+  startOf(ordinal: number): number {
+    return this.offsets[ordinal] ?? 0;
+  }
+
+  endOf(ordinal: number): number {
+    return this.offsets[ordinal + 1] ?? 0;
+  }
+
+  /** The entries from `first` up to `after` as they are in the file. */
+  slice(first: number, after: number): Buffer {
+    return this.bytes.subarray(this.startOf(first), this.startOf(after));
+  }
+
+  /** The first entry whose name is not before `key`. */
+  lowerBound(key: Uint8Array): number {
+    return lowerBound(this.count, (ordinal) => compareName(this.bytes, this.startOf(ordinal), key));
+  }
+
+  hasName(ordinal: number, key: Uint8Array): boolean {
+    return ordinal < this.count && compareName(this.bytes, this.startOf(ordinal), key) === 0;
+  }
+
+  /** Entries out of order would not be found, and would be written into wrong trees. */
+  private assertOrder(): void {
+    const { bytes, offsets } = this;
+    // Runs over every byte of 100,000 names at each reading: plain variables, no destructuring.
+    for (let ordinal = 1; ordinal < this.count; ordinal += 1) {
+      const before = offsets[ordinal - 1] ?? 0;
+      const after = offsets[ordinal] ?? 0;
+      let a = nameStart(bytes, before);
+      let b = nameStart(bytes, after);
+      // A name ends with NUL, which sorts before everything: no need to look for the ends.
+      while (bytes[a] === bytes[b] && bytes[a] !== 0) {
+        a += 1;
+        b += 1;
+      }
+      const x = bytes[a] ?? 0;
+      const y = bytes[b] ?? 0;
+      if (x < y) continue;
+      // The same name twice: only as stages of one conflict, which are 1, 2 and 3.
+      const isConflict = x === y && stageBits(bytes, before) !== 0 && stageBits(bytes, before) < stageBits(bytes, after);
+      if (!isConflict) throw damagedIndex('its entries are out of order');
+    }
+  }
+}
+
+function stageBits(bytes: Buffer, start: number): number {
+  return (bytes[start + FIELD.flags] ?? 0) & 0x30;
+}
+
+/** By bytes, as git's base_name_compare sorts the index. */
+export function compareName(bytes: Buffer, start: number, key: Uint8Array): number {
+  const name = nameStart(bytes, start);
+  for (let at = 0; at < key.length; at += 1) {
+    const difference = (bytes[name + at] ?? 0) - (key[at] ?? 0);
+    if (difference !== 0) return difference;
+  }
+  return bytes[name + key.length] === 0 ? 0 : 1;
+}
+
+/** The first of `count` sorted items for which `compare` is not negative. */
+export function lowerBound(count: number, compare: (ordinal: number) => number, from = 0): number {
+  let [low, high] = [from, count];
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (compare(middle) < 0) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+/**
+ * Writes entries in version 4: names without what they share with the one before. The very first, and
+ * only it, follows an empty name.
+ */
+export class NamePacker {
+  private name: Buffer = Buffer.alloc(256);
+  private length = 0;
+
+  /** @returns the entry packed after the last one given; `bytes` holds it in the layout of version 3 */
+  pack(bytes: Buffer, start: number): Buffer {
+    const from = nameStart(bytes, start);
+    const length = nameEnd(bytes, start) - from;
+    let shared = 0;
+    while (shared < length && shared < this.length && this.name[shared] === bytes[from + shared]) shared += 1;
+    const strip = varint(this.length - shared);
+    const packed = Buffer.concat([bytes.subarray(start, from), strip, bytes.subarray(from + shared, from + length), NUL]);
+    if (length > this.name.length) this.name = Buffer.concat([this.name], length * 2);
+    bytes.copy(this.name, shared, from + shared, from + length);
+    this.length = length;
+    return packed;
+  }
+}
+
+const NUL = Buffer.alloc(1);
+
+/** The varint of git's varint.c, as in pack offsets: each further byte adds one, so that no number has two forms. */
+function varint(value: number): Buffer {
+  const bytes = [value & 0x7f];
+  for (let rest = value >>> 7; rest > 0; rest >>>= 7) {
+    rest -= 1;
+    bytes.unshift(0x80 | (rest & 0x7f));
+  }
+  return Buffer.from(bytes);
+}
+
+function readVarint(bytes: Buffer, start: number): [value: number, end: number] {
+  let byte = bytes[start] ?? 0;
+  let value = byte & 0x7f;
+  let at = start + 1;
+  for (; (byte & 0x80) !== 0; at += 1) {
+    byte = bytes[at] ?? 0;
+    value = (value + 1) * 128 + (byte & 0x7f);
+    if (value > 0xffff_ffff || at >= bytes.length) throw damagedIndex('an entry has a malformed name');
+  }
+  return [value, at];
+}
+
+/** A count that cannot be true must not become a huge allocation. */
+function assertRoom(count: number, room: number): void {
+  if (count > 0 && count * FIXED_LENGTH > room) throw damagedIndex('it is shorter than its header says');
+}
+
+export function damagedIndex(what: string): KbError {
+  return new KbError('E_CORRUPT', `git's index is damaged: ${what}`, {
+    hint: 'no file of yours is in it; make it anew with: rm .git/index && git reset, then look with: kb status',
+  });
+}
+

@@ -1,0 +1,368 @@
+import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import type { Disk } from '../../disk/disk.js';
+import { asStorageError, isErrno } from '../../disk/durable.js';
+import { KbError } from '../../errors.js';
+import type { Oid } from '../ids.js';
+import { decodePath, encodePath, type RepoPath } from '../paths.js';
+import { LockFile, type LockTiming } from '../refs/lock-file.js';
+import { foldersAbove, updateCacheTree, validRoot, type KnownTrees } from './cache-tree.js';
+import { FIELD, GITLINK, RawEntry, nameEnd, nameStart, splitTime, stageOf, type FileStat, type IndexEntry, type NewEntry } from './entry.js';
+import { EntryTable, NamePacker, damagedIndex } from './entry-table.js';
+import { readExtensions } from './extensions.js';
+import { HashedOutput } from './hashed-output.js';
+import { splice, type SplicedEntries } from './splice.js';
+
+export { fileStatOf } from './entry.js';
+export type { FileStat, IndexEntry, NewEntry } from './entry.js';
+export type { KnownTrees } from './cache-tree.js';
+
+const HEADER_BYTES = 12;
+const CHECKSUM_BYTES = 20;
+/** Positions are kept in 31 bits; an index of this size has some ten million entries. */
+const MAX_BYTES = 0x7fff_ffff;
+
+/** Of isUnchanged: what in this repository and on this volume can be relied upon. */
+export interface StatTrust {
+  /** core.trustctime */
+  readonly ctime: boolean;
+  /** core.fileMode: the executable bit means something. */
+  readonly fileMode: boolean;
+}
+
+/** A reading of git's index (gitformat-index(5), versions 2 to 4). It does not change; IndexLock writes the next one. */
+export class GitIndex {
+  private constructor(
+    private readonly file: Buffer,
+    private readonly version: number,
+    private readonly table: EntryTable,
+    private readonly extensions: ReadonlyMap<string, Buffer>,
+    /** mtime of the file that was read, 0n when there was none. */
+    private readonly writtenNs: bigint,
+  ) {}
+
+  /**
+   * @throws KbError E_CORRUPT when malformed
+   * @throws KbError E_UNSAFE_STATE when it uses a feature that kb would break (split, sparse, fsmonitor)
+   * @throws KbError E_STORAGE
+   */
+  static read(disk: Disk, gitDir: string): GitIndex {
+    const found = readWithTime(disk, join(gitDir, 'index'));
+    return found === undefined ? GitIndex.empty() : GitIndex.parse(found.bytes, found.mtimeNs);
+  }
+
+  private static empty(): GitIndex {
+    return new GitIndex(Buffer.alloc(0), 2, EntryTable.scan(Buffer.alloc(0), 0, 0, 0), new Map(), 0n);
+  }
+
+  private static parse(file: Buffer, writtenNs: bigint): GitIndex {
+    const limit = file.length - CHECKSUM_BYTES;
+    if (limit < HEADER_BYTES || file.toString('latin1', 0, 4) !== 'DIRC') throw damagedIndex('it does not begin as an index does');
+    const version = file.readUInt32BE(4);
+    if (version < 2 || version > 4) {
+      throw new KbError('E_UNSAFE_STATE', `git's index has version ${version}, which kb does not know`, { hint: 'rewrite it with: git update-index --index-version 2' });
+    }
+    const count = file.readUInt32BE(8);
+    const { table, end } = version === 4 ? EntryTable.expand(file, HEADER_BYTES, count, limit) : scanInPlace(file, count, limit);
+    return new GitIndex(file, version, table, readExtensions(file, end, limit), writtenNs);
+  }
+
+  get entryCount(): number {
+    return this.table.count;
+  }
+
+  get(path: RepoPath): IndexEntry | undefined {
+    const key = encodePath(path);
+    const ordinal = this.table.lowerBound(key);
+    return this.table.hasName(ordinal, key) && stageOf(this.table.bytes, this.table.startOf(ordinal)) === 0 ? this.entry(ordinal) : undefined;
+  }
+
+  /** Whether anything is tracked below the folder ('' is the root), in whatever stage. */
+  hasUnder(folder: RepoPath): boolean {
+    if (folder === '') return this.entryCount > 0;
+    const key = encodePath(`${folder}/`);
+    const ordinal = this.table.lowerBound(key);
+    if (ordinal >= this.table.count) return false;
+    const name = nameStart(this.table.bytes, this.table.startOf(ordinal));
+    return this.table.bytes.compare(key, 0, key.length, name, name + key.length) === 0;
+  }
+
+  *entries(): Generator<IndexEntry> {
+    for (let ordinal = 0; ordinal < this.table.count; ordinal += 1) yield this.entry(ordinal);
+  }
+
+  unmergedPaths(): RepoPath[] {
+    const paths: RepoPath[] = [];
+    for (let ordinal = 0; ordinal < this.table.count; ordinal += 1) {
+      if (stageOf(this.table.bytes, this.table.startOf(ordinal)) === 0) continue;
+      const { path } = this.entry(ordinal);
+      if (paths.at(-1) !== path) paths.push(path);
+    }
+    return paths;
+  }
+
+  /**
+   * Whether the file's stat alone shows that its content is the entry's. False also where that cannot be
+   * told: an entry written in the same instant as the index (racy-git), never refreshed, or only
+   * intended to be added. assumeValid and skipWorktree are the caller's to honour.
+   * @param stat of the file now; its mode, if given, is compared too
+   */
+  isUnchanged(entry: IndexEntry, stat: FileStat & { readonly mode?: number }, trust: StatTrust): boolean {
+    const stored = entry.stat;
+    return (
+      !entry.intentToAdd &&
+      sameStat(stored, stat, trust.ctime) &&
+      (stat.mode === undefined || sameMode(entry.mode, stat.mode, trust.fileMode)) &&
+      // Size 0 is also the mark of an entry that must be looked at again; an empty blob is really empty.
+      (stored.size !== 0 || entry.oid === EMPTY_BLOB || entry.mode === GITLINK) &&
+      !this.isRacy(stored.mtimeNs)
+    );
+  }
+
+  /** The tree of the whole index, if the TREE extension knows it. */
+  get cachedRootTree(): Oid | undefined {
+    return validRoot(this.extensions.get('TREE'), this.entryCount);
+  }
+
+  /** @throws KbError E_CORRUPT when the file is not what its writer wrote. The hash of 10 MB costs 5 ms. */
+  assertIntact(): void {
+    if (this.file.length === 0) return;
+    const end = this.file.length - CHECKSUM_BYTES;
+    const stored = this.file.subarray(end);
+    // All zero: written with index.skipHash.
+    if (stored.every((byte) => byte === 0)) return;
+    if (!createHash('sha1').update(this.file.subarray(0, end)).digest().equals(stored)) throw damagedIndex('its checksum is wrong');
+  }
+
+  /**
+   * Writes the index with these changes.
+   * @param statOf the file's stat now, to see which racy entries are still what they were
+   */
+  writeChanged(
+    write: (bytes: Uint8Array) => void,
+    changes: ReadonlyMap<RepoPath, NewEntry | null>,
+    trees: KnownTrees | undefined,
+    statOf: ((path: RepoPath) => FileStat | undefined) | undefined,
+  ): void {
+    const spliced = splice(this.table, changes);
+    this.smudgeRacy(spliced, statOf);
+    const version = this.version === 2 && spliced.hasExtendedAddition ? 3 : this.version;
+    const output = new HashedOutput(write);
+    const header = Buffer.from('DIRC\0\0\0\0\0\0\0\0', 'latin1');
+    header.writeUInt32BE(version, 4);
+    header.writeUInt32BE(spliced.count, 8);
+    output.write(header);
+    if (version === 4) writePacked(output, spliced);
+    else for (const piece of spliced.pieces()) output.write(piece);
+    this.writeExtensions(output, spliced, changes, trees);
+    output.finish();
+  }
+
+  /**
+   * TREE is brought up to date. REUC (how conflicts were before they were settled) stays until the index
+   * is moved to another commit, as git drops it then. Everything else is optional and derived — UNTR,
+   * EOIE, IEOT — and would be wrong now: git makes it again when it wants it.
+   */
+  private writeExtensions(output: HashedOutput, spliced: SplicedEntries, changes: ReadonlyMap<RepoPath, NewEntry | null>, trees: KnownTrees | undefined): void {
+    const touched = foldersAbove([...changes.keys()].map(encodePath));
+    const tree = updateCacheTree(this.extensions.get('TREE'), spliced, touched, trees);
+    if (tree !== undefined) writeExtension(output, 'TREE', tree);
+    const resolved = this.extensions.get('REUC');
+    if (resolved !== undefined && trees === undefined) writeExtension(output, 'REUC', resolved);
+  }
+
+  /**
+   * An entry whose file was modified in or after the instant in which the index was written may hide a
+   * later change of the same size. Readers know it by comparing with the index's own mtime — which is
+   * about to become newer. So before that the entry loses its size, and everybody looks at the content
+   * again. Source: Documentation/technical/racy-git.txt. Git compares whole seconds, so does this.
+   */
+  private smudgeRacy(spliced: SplicedEntries, statOf: ((path: RepoPath) => FileStat | undefined) | undefined): void {
+    if (this.writtenNs === 0n) return;
+    const { bytes } = this.table;
+    const [written] = splitTime(this.writtenNs);
+    spliced.forEachKept((ordinal) => {
+      const start = this.table.startOf(ordinal);
+      if (readUInt32(bytes, start + FIELD.mtime) < written || readUInt32(bytes, start + FIELD.size) === 0) return;
+      if (readUInt32(bytes, start + FIELD.mode) === GITLINK) return;
+      if (statOf !== undefined && this.isSurelyUnchanged(ordinal, statOf)) return;
+      bytes.writeUInt32BE(0, start + FIELD.size);
+    });
+  }
+
+  /** To the nanosecond the entry is older than the index, and its file has not been touched since. */
+  private isSurelyUnchanged(ordinal: number, statOf: (path: RepoPath) => FileStat | undefined): boolean {
+    const entry = this.entry(ordinal);
+    const stat = statOf(entry.path);
+    return stat !== undefined && !this.isRacy(entry.stat.mtimeNs) && sameStat(entry.stat, stat, true);
+  }
+
+  /** Where one of the two has no nanoseconds, the whole second counts. */
+  private isRacy(mtimeNs: bigint): boolean {
+    if (this.writtenNs === 0n) return false;
+    const [seconds, nanoseconds] = splitTime(mtimeNs);
+    const [writtenSeconds, writtenNanoseconds] = splitTime(this.writtenNs);
+    if (seconds !== writtenSeconds) return seconds > writtenSeconds;
+    return nanoseconds === 0 || writtenNanoseconds === 0 || nanoseconds >= writtenNanoseconds;
+  }
+
+  private entry(ordinal: number): RawEntry {
+    return new RawEntry(this.table.bytes, this.table.startOf(ordinal), this.table.endOf(ordinal));
+  }
+}
+
+const EMPTY_BLOB = 'e69de29bb2d1d6434b8b29ae775ad8c2e48c5391';
+
+export interface IndexLockOptions {
+  /** How long to wait for somebody else's index.lock, in milliseconds. Default 1000. */
+  readonly lockWaitMs?: number;
+  /** Called under the lock right before the rename; a throw leaves the index as it was. */
+  readonly fence?: () => void;
+  /** Survive a power cut (fsync). Default true. */
+  readonly durable?: boolean;
+  /**
+   * The stat of a file now. With it, entries written in the same second as the index keep what they
+   * know when a look shows the file untouched; without it they lose it, and are read again once.
+   */
+  readonly statOf?: (path: RepoPath) => FileStat | undefined;
+  readonly timing?: LockTiming;
+}
+
+/** Holds index.lock, so that no `git add` and no other kb changes the index, and writes it once. */
+export class IndexLock {
+  private constructor(private readonly lock: LockFile, readonly index: GitIndex, private readonly options: IndexLockOptions) {}
+
+  /**
+   * @throws KbError E_UNSAFE_STATE (retryable), naming the file, when somebody else holds the lock
+   * @throws KbError as GitIndex.read does
+   */
+  static acquire(disk: Disk, gitDir: string, options: IndexLockOptions = {}): IndexLock {
+    const { lockWaitMs, timing } = options;
+    const lock = LockFile.acquire(disk, join(gitDir, 'index'), {
+      followSymlink: true,
+      ...(lockWaitMs !== undefined && { waitMs: lockWaitMs }),
+      ...(timing && { timing }),
+    });
+    try {
+      return new IndexLock(lock, GitIndex.read(disk, gitDir), options);
+    } catch (error) {
+      lock.release();
+      throw error;
+    }
+  }
+
+  /**
+   * Puts the changes in (null removes the path) and gives the lock back, also when it fails. Without
+   * changes the file stays as it is.
+   * @param trees where the changed folders' trees are, to keep the TREE extension valid
+   */
+  commit(changes: ReadonlyMap<RepoPath, NewEntry | null>, trees?: KnownTrees): void {
+    const durable = this.options.durable ?? true;
+    try {
+      if (changes.size === 0) return;
+      // A damaged index must not get a right checksum from here.
+      this.index.assertIntact();
+      this.index.writeChanged((bytes) => this.lock.write(bytes), changes, trees, this.options.statOf);
+      this.lock.close(durable);
+      this.options.fence?.();
+      this.lock.commit({ durable });
+    } catch (error) {
+      throw asStorageError(error, 'write the index');
+    } finally {
+      this.lock.release();
+    }
+  }
+
+  release(): void {
+    this.lock.release();
+  }
+}
+
+export interface IndexUpdate {
+  readonly changes: ReadonlyMap<RepoPath, NewEntry | null>;
+  readonly trees?: KnownTrees;
+}
+
+/**
+ * One change of the index under its lock: one read and one write of the file, untouched entries copied
+ * as they are.
+ * @param work sees the current index and says what to change; undefined: nothing
+ * @throws as IndexLock.acquire and what `work` throws; the index is then as it was
+ */
+export function updateIndex(disk: Disk, gitDir: string, work: (index: GitIndex) => IndexUpdate | undefined, options: IndexLockOptions = {}): void {
+  const lock = IndexLock.acquire(disk, gitDir, options);
+  try {
+    const update = work(lock.index);
+    if (update !== undefined) lock.commit(update.changes, update.trees);
+  } finally {
+    lock.release();
+  }
+}
+
+function sameStat(stored: FileStat, now: FileStat, trustCtime: boolean): boolean {
+  return (
+    sameTime(stored.mtimeNs, now.mtimeNs) &&
+    (!trustCtime || sameTime(stored.ctimeNs, now.ctimeNs)) &&
+    stored.size === now.size >>> 0 &&
+    stored.uid === now.uid >>> 0 &&
+    stored.gid === now.gid >>> 0 &&
+    // Git on Windows stores no inode.
+    (stored.ino === 0 || stored.ino === now.ino >>> 0)
+  );
+}
+
+function sameTime(a: bigint, b: bigint): boolean {
+  if (a === b) return true;
+  const [seconds, nanoseconds] = splitTime(a);
+  const [otherSeconds, otherNanoseconds] = splitTime(b);
+  return seconds === otherSeconds && nanoseconds === otherNanoseconds;
+}
+
+const TYPE_BITS = 0o170000;
+const REGULAR = 0o100000;
+const OWNER_EXECUTES = 0o100;
+
+function sameMode(stored: number, now: number, trustFileMode: boolean): boolean {
+  if (stored === GITLINK) return (now & TYPE_BITS) === 0o040000 || now === GITLINK;
+  if ((stored & TYPE_BITS) !== (now & TYPE_BITS)) return false;
+  return (stored & TYPE_BITS) !== REGULAR || !trustFileMode || ((stored ^ now) & OWNER_EXECUTES) === 0;
+}
+
+function scanInPlace(file: Buffer, count: number, limit: number): { table: EntryTable; end: number } {
+  const table = EntryTable.scan(file, HEADER_BYTES, count, limit);
+  return { table, end: table.startOf(count) };
+}
+
+function writePacked(output: HashedOutput, spliced: SplicedEntries): void {
+  const packer = new NamePacker();
+  for (let position = 0; position < spliced.count; position += 1) output.write(packer.pack(spliced.bytesOf(position), spliced.startOf(position)));
+}
+
+function writeExtension(output: HashedOutput, signature: string, data: Buffer): void {
+  const header = Buffer.alloc(8);
+  header.write(signature, 'latin1');
+  header.writeUInt32BE(data.length, 4);
+  output.write(header);
+  output.write(data);
+}
+
+/** The time is that of the bytes: both from one open file, which a rename cannot exchange in between. */
+function readWithTime(disk: Disk, path: string): { bytes: Buffer; mtimeNs: bigint } | undefined {
+  try {
+    const descriptor = disk.openSync(path, 'r');
+    try {
+      const stat = disk.fstatSync(descriptor, { bigint: true });
+      if (stat.size > MAX_BYTES) throw damagedIndex('it is larger than 2 GB');
+      return { bytes: disk.readFileSync(descriptor), mtimeNs: stat.mtimeNs };
+    } finally {
+      disk.closeSync(descriptor);
+    }
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) return undefined;
+    throw asStorageError(error, 'read the index');
+  }
+}
+
+function readUInt32(bytes: Buffer, at: number): number {
+  return (((bytes[at] ?? 0) << 24) | ((bytes[at + 1] ?? 0) << 16) | ((bytes[at + 2] ?? 0) << 8) | (bytes[at + 3] ?? 0)) >>> 0;
+}

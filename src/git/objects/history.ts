@@ -1,0 +1,282 @@
+import { isErrno, readFileIfExists, removeFile, syncDirectory, writeFully } from '../../disk/durable.js';
+import type { Disk } from '../../disk/disk.js';
+import { KbError } from '../../errors.js';
+import { asOid, type Oid } from '../ids.js';
+import { readCommitLinks, type CommitLinks } from './commit.js';
+import type { ObjectSource } from './object.js';
+
+/**
+ * The commits whose parents are not there (`.git/shallow`). Source: gitrepository-layout, "shallow".
+ * @throws KbError E_CORRUPT
+ */
+export function readShallow(disk: Disk, gitDir: string): Set<Oid> {
+  const text = readFileIfExists(disk, `${gitDir}/shallow`)?.toString('latin1') ?? '';
+  return new Set(
+    text
+      .split('\n')
+      .filter((line) => line !== '')
+      .map((line) => asOid(line, 'commit id in .git/shallow')),
+  );
+}
+
+/**
+ * Replaces the list under git's own `shallow.lock`, durably; an empty one removes the file.
+ * @throws KbError E_UNSAFE_STATE when somebody else holds the lock
+ */
+export function writeShallow(disk: Disk, gitDir: string, shallow: ReadonlySet<Oid>): void {
+  const path = `${gitDir}/shallow`;
+  const lock = `${path}.lock`;
+  let descriptor: number;
+  try {
+    descriptor = disk.openSync(lock, 'wx', 0o666);
+  } catch (error) {
+    if (!isErrno(error, 'EEXIST')) throw error;
+    throw new KbError('E_UNSAFE_STATE', `another git process holds ${lock}`, {
+      hint: `wait for it; if none is running: rm ${lock}`,
+      cause: error,
+      details: { path: lock },
+    });
+  }
+  try {
+    try {
+      writeFully(disk, descriptor, Buffer.from([...shallow].sort().map((oid) => `${oid}\n`).join(''), 'latin1'));
+      disk.fsyncSync(descriptor);
+    } finally {
+      disk.closeSync(descriptor);
+    }
+    if (shallow.size > 0) disk.renameSync(lock, path);
+    else removeFile(disk, path);
+  } finally {
+    removeFile(disk, lock);
+  }
+  syncDirectory(disk, gitDir);
+}
+
+/** A commit is its own ancestor. @throws KbError E_CORRUPT when a commit is missing */
+export function isAncestor(source: ObjectSource, ancestor: Oid, of: Oid, shallow: ReadonlySet<Oid>): boolean {
+  if (ancestor === of) return true;
+  return paintCommon(new Commits(source, shallow), ancestor, of).includes(ancestor);
+}
+
+export interface CommitRange {
+  /** Oldest first: each commit after its parents. */
+  readonly commits: Oid[];
+  readonly hasMerges: boolean;
+}
+
+/**
+ * The commits that are reachable from `tip` and not from `base`.
+ * @param base undefined: all, down to the roots or where a shallow clone ends
+ * @throws KbError E_CORRUPT when a commit is missing
+ */
+export function commitsSince(source: ObjectSource, base: Oid | undefined, tip: Oid, shallow: ReadonlySet<Oid>): CommitRange {
+  const commits = new Commits(source, shallow);
+  const wanted = base === undefined ? reachable(commits, tip) : paintBeyond(commits, tip, base);
+  const ordered = parentsFirst(commits, tip, wanted);
+  return { commits: ordered, hasMerges: ordered.some((oid) => commits.links(oid).parents.length > 1) };
+}
+
+/**
+ * The best common ancestors: none of them is an ancestor of another. Several where histories cross, none where they
+ * do not meet (or the place lies beyond a shallow clone's end).
+ * @throws KbError E_CORRUPT when a commit is missing
+ */
+export function mergeBases(source: ObjectSource, a: Oid, b: Oid, shallow: ReadonlySet<Oid>): Oid[] {
+  if (a === b) return [a];
+  const commits = new Commits(source, shallow);
+  const common = paintCommon(commits, a, b);
+  // clocks that went wrong can bring up a base that lies behind another one
+  return common.filter((oid) => !common.some((other) => other !== oid && paintCommon(commits, oid, other).includes(oid)));
+}
+
+/** Reads each commit once, and ends history where a shallow clone does. */
+class Commits {
+  private readonly known = new Map<Oid, CommitLinks>();
+
+  constructor(
+    private readonly source: ObjectSource,
+    private readonly shallow: ReadonlySet<Oid>,
+  ) {}
+
+  links(oid: Oid): CommitLinks {
+    let links = this.known.get(oid);
+    if (links === undefined) {
+      links = readCommitLinks(this.source, oid);
+      if (this.shallow.has(oid)) links = { parents: [], date: links.date };
+      this.known.set(oid, links);
+    }
+    return links;
+  }
+}
+
+const FROM_A = 1;
+const FROM_B = 2;
+/** Behind a common ancestor: common too, but of no interest. */
+const BEHIND = 4;
+
+/**
+ * Walks both histories newest first and paints each commit with the sides that it was reached from; where
+ * both colours meet is a common ancestor. Ends when only commits behind those are left.
+ * (The same idea as git's `paint_down_to_common`.)
+ */
+function paintCommon(commits: Commits, a: Oid, b: Oid): Oid[] {
+  const colours = new Map<Oid, number>();
+  const found = new Set<Oid>();
+  const queue = new NewestFirst(commits);
+  let interesting = 0;
+  const paint = (oid: Oid, colour: number): void => {
+    const before = colours.get(oid) ?? 0;
+    const after = before | colour;
+    if (after === before) return;
+    colours.set(oid, after);
+    if (queue.has(oid)) {
+      if ((before & BEHIND) === 0 && (after & BEHIND) !== 0) interesting--;
+    } else {
+      queue.add(oid);
+      if ((after & BEHIND) === 0) interesting++;
+    }
+  };
+  paint(a, FROM_A);
+  paint(b, FROM_B);
+  while (interesting > 0) {
+    const oid = queue.take();
+    let colour = colours.get(oid) ?? 0;
+    if ((colour & BEHIND) === 0) interesting--;
+    if ((colour & (FROM_A | FROM_B)) === (FROM_A | FROM_B)) {
+      if ((colour & BEHIND) === 0) found.add(oid);
+      colour |= BEHIND;
+    }
+    for (const parent of commits.links(oid).parents) paint(parent, colour);
+  }
+  return [...found].filter((oid) => ((colours.get(oid) ?? 0) & BEHIND) === 0);
+}
+
+function reachable(commits: Commits, tip: Oid): Set<Oid> {
+  const seen = new Set<Oid>([tip]);
+  for (const oid of seen) for (const parent of commits.links(oid).parents) seen.add(parent);
+  return seen;
+}
+
+/** What is reachable from `tip` and not from `base`. */
+function paintBeyond(commits: Commits, tip: Oid, base: Oid): Set<Oid> {
+  const colours = new Map<Oid, number>();
+  const queue = new NewestFirst(commits);
+  // painted from the tip alone, so far
+  const wanted = new Set<Oid>();
+  let open = 0;
+  let reachesRoot = false;
+  let oldest = Infinity;
+  const paint = (oid: Oid, colour: number): void => {
+    const before = colours.get(oid) ?? 0;
+    const after = before | colour;
+    if (after === before) return;
+    colours.set(oid, after);
+    const inQueue = queue.has(oid);
+    if (after === FROM_A) {
+      wanted.add(oid);
+      open++;
+    } else {
+      wanted.delete(oid);
+      if (before === FROM_A && inQueue) open--;
+    }
+    if (!inQueue) queue.add(oid);
+  };
+  paint(tip, FROM_A);
+  paint(base, FROM_B);
+  // When nothing is left that only the tip reaches, base's side still walks on as far as the oldest wanted
+  // commit: clocks that went wrong can hide a way from base to it. Where the tip's side came to a root the
+  // histories did not meet yet, and then base's side walks to its end.
+  while (!queue.isEmpty && (open > 0 || reachesRoot || queue.newestDate >= oldest)) {
+    const oid = queue.take();
+    const colour = colours.get(oid) ?? 0;
+    const { parents, date } = commits.links(oid);
+    if (colour === FROM_A) {
+      open--;
+      oldest = Math.min(oldest, date);
+      reachesRoot ||= parents.length === 0;
+    }
+    for (const parent of parents) paint(parent, colour);
+  }
+  return wanted;
+}
+
+function parentsFirst(commits: Commits, tip: Oid, wanted: ReadonlySet<Oid>): Oid[] {
+  const ordered: Oid[] = [];
+  const seen = new Set<Oid>();
+  // no recursion: a history is deeper than a stack
+  const path: { oid: Oid; next: number }[] = [];
+  const enter = (oid: Oid): void => {
+    if (!wanted.has(oid) || seen.has(oid)) return;
+    seen.add(oid);
+    path.push({ oid, next: 0 });
+  };
+  enter(tip);
+  for (let top = path[0]; top !== undefined; top = path[path.length - 1]) {
+    const parent = commits.links(top.oid).parents[top.next++];
+    if (parent !== undefined) {
+      enter(parent);
+    } else {
+      ordered.push(top.oid);
+      path.pop();
+    }
+  }
+  return ordered;
+}
+
+/** A heap of commits, the newest on top. */
+class NewestFirst {
+  private readonly heap: { oid: Oid; date: number }[] = [];
+  private readonly members = new Set<Oid>();
+
+  constructor(private readonly commits: Commits) {}
+
+  get isEmpty(): boolean {
+    return this.heap.length === 0;
+  }
+
+  get newestDate(): number {
+    return this.heap[0]?.date ?? -Infinity;
+  }
+
+  has(oid: Oid): boolean {
+    return this.members.has(oid);
+  }
+
+  add(oid: Oid): void {
+    const { heap } = this;
+    this.members.add(oid);
+    const item = { oid, date: this.commits.links(oid).date };
+    let at = heap.length;
+    heap.push(item);
+    while (at > 0) {
+      const above = (at - 1) >> 1;
+      const other = heap[above] as { oid: Oid; date: number };
+      if (other.date >= item.date) break;
+      heap[at] = other;
+      at = above;
+    }
+    heap[at] = item;
+  }
+
+  take(): Oid {
+    const { heap } = this;
+    const top = heap[0];
+    const last = heap.pop();
+    if (top === undefined || last === undefined) throw new KbError('E_INTERNAL', 'an empty queue of commits was asked for one');
+    this.members.delete(top.oid);
+    if (heap.length > 0) {
+      let at = 0;
+      for (;;) {
+        let below = at * 2 + 1;
+        const right = heap[below + 1];
+        if (right !== undefined && right.date > (heap[below] as { date: number }).date) below++;
+        const other = heap[below];
+        if (other === undefined || other.date <= last.date) break;
+        heap[at] = other;
+        at = below;
+      }
+      heap[at] = last;
+    }
+    return top.oid;
+  }
+}

@@ -1,0 +1,495 @@
+import { createHash, randomBytes, type Hash } from 'node:crypto';
+import { deflateSync } from 'node:zlib';
+import { asStorageError, removeFile, syncDirectory, writeFully } from '../../disk/durable.js';
+import type { Disk } from '../../disk/disk.js';
+import { KbError } from '../../errors.js';
+import type { Oid } from '../ids.js';
+import { verifyCommit, verifyTag } from './commit.js';
+import { crc32 } from './crc32.js';
+import { applyDelta } from './delta.js';
+import { createInflater } from './inflate.js';
+import type { ObjectLimits } from './limits.js';
+import { hashObject, objectPrefix, type GitObject, type ObjectSource, type ObjectType } from './object.js';
+import { PackBytes } from './pack-bytes.js';
+import { encodeEntryHead, EntryHead, PACK_TYPES, REF_DELTA, TYPE_NUMBERS } from './pack-entry.js';
+import { BaseCache } from './pack-file.js';
+import { encodePackIndex, readAt } from './pack-index.js';
+import { PackTable } from './pack-table.js';
+import { verifyTree } from './tree.js';
+
+export interface ReceiveProgress {
+  readonly objects: number;
+  readonly total: number;
+  readonly bytes: number;
+}
+
+export interface ReceiveOptions {
+  readonly onProgress?: (progress: ReceiveProgress) => void;
+  /** A pack with fewer objects is unpacked into loose ones, as git does (`fetch.unpackLimit`). Default 100. */
+  readonly keepLooseUnder?: number;
+}
+
+export interface ReceivedPack {
+  readonly objectCount: number;
+  /** The ids, when there are at most a thousand. */
+  readonly oids?: Oid[];
+}
+
+/**
+ * Takes a pack piece by piece. After any error its temporary file is gone and nothing has become visible.
+ */
+export interface PackReceiver {
+  /** @throws KbError E_CORRUPT | E_STORAGE */
+  write(chunk: Uint8Array): void;
+  /** @throws KbError E_CORRUPT | E_STORAGE */
+  finish(): ReceivedPack;
+  /** Gives up; harmless after `finish` and twice. */
+  abort(): void;
+}
+
+/** What the receiver needs of the store that it fills. */
+export interface ReceivingStore extends ObjectSource {
+  readonly limits: ObjectLimits;
+  writeAllLoose(objects: Iterable<{ readonly oid: Oid; readonly type: ObjectType; readonly data: Uint8Array }>): void;
+  refresh(): void;
+}
+
+export function receivePack(disk: Disk, objectsDirectory: string, store: ReceivingStore, options: ReceiveOptions): PackReceiver {
+  return new StreamingReceiver(disk, objectsDirectory, store, options);
+}
+
+const HEADER_BYTES = 12;
+const CHECKSUM_BYTES = 20;
+/** Blobs over this are hashed on the way and not held. */
+const STREAM_BYTES = 1024 * 1024;
+/** Objects seen lately, as bases of the deltas that follow: most deltas are resolved when they arrive. */
+const RECENT_BYTES = 48 * 1024 * 1024;
+/** Inflated deltas kept because their base had gone from the recent ones. */
+const WAITING_BYTES = 16 * 1024 * 1024;
+/** Objects on the way down one delta chain. */
+const CHAIN_BYTES = 64 * 1024 * 1024;
+/** A pack over this is kept as it is, however few objects it has. */
+const LOOSE_PACK_BYTES = 32 * 1024 * 1024;
+const FEW_OIDS = 1000;
+
+type State = 'header' | 'head' | 'data' | 'checksum' | 'complete' | 'closed';
+
+/** One step on the way from a whole object down to the deltas that wait for it. */
+interface ChainStep {
+  readonly index: number;
+  /** Let go when the chain grows too heavy; made again from the steps above when needed. */
+  object: GitObject | undefined;
+  readonly children: readonly number[];
+  next: number;
+}
+
+/**
+ * Writes the pack into `objects/pack/tmp_pack_…` (a name that `git prune` sweeps) while it parses it:
+ * each object is inflated, hashed and checked as it arrives; deltas whose base is no longer at hand wait for
+ * `finish`, which reads bases back from the file.
+ * Source of the format: gitformat-pack, "pack-*.pack files have the following format".
+ */
+class StreamingReceiver implements PackReceiver {
+  private state: State = 'header';
+  private readonly temporary: string;
+  private readonly packDirectory: string;
+  private descriptor: number | undefined;
+  private readonly limits: ObjectLimits;
+  private readonly inflater = createInflater();
+  private readonly checksum = createHash('sha1');
+  private readonly recent = new BaseCache(RECENT_BYTES);
+  private readonly table = new PackTable();
+  private readonly waitingDeltas = new Map<number, Buffer>();
+  private waitingBytes = 0;
+
+  private total = 0;
+  /** Bytes received; and how many of them are parsed. */
+  private received = 0;
+  private parsed = 0;
+  private pending: Buffer = Buffer.alloc(0);
+  private readonly head = new EntryHead();
+  private entryAt = 0;
+  private entryCrc = 0;
+  private blobHash: Hash | undefined;
+  private bytes: PackBytes | undefined;
+
+  constructor(
+    private readonly disk: Disk,
+    objectsDirectory: string,
+    private readonly store: ReceivingStore,
+    private readonly options: ReceiveOptions,
+  ) {
+    this.limits = store.limits;
+    this.packDirectory = `${objectsDirectory}/pack`;
+    this.temporary = `${this.packDirectory}/tmp_pack_kb${randomBytes(8).toString('hex')}`;
+  }
+
+  write(chunk: Uint8Array): void {
+    this.orAbort(() => {
+      if (this.state === 'closed') throw new KbError('E_INTERNAL', 'a pack was written to after its end');
+      const input = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+      this.received += input.length;
+      if (this.received > this.limits.maxPackBytes) throw damaged(`it is over the limit of ${this.limits.maxPackBytes} bytes`);
+      writeFully(this.disk, this.open(), input);
+      this.parse(this.pending.length === 0 ? input : Buffer.concat([this.pending, input]), false);
+      this.options.onProgress?.({ objects: this.table.count, total: this.total, bytes: this.received });
+    });
+  }
+
+  finish(): ReceivedPack {
+    return this.orAbort(() => {
+      if (this.state !== 'complete') this.parse(this.pending, true);
+      if (this.state !== 'complete') throw damaged(`it is cut off after ${this.received} bytes`);
+      const { table } = this;
+      const objectCount = table.count;
+      const descriptor = this.open();
+      this.bytes = new PackBytes(this.disk, descriptor, this.received, this.temporary, this.limits, this.inflater);
+      this.resolveWaiting();
+      this.completeThin();
+      const loose = objectCount < (this.options.keepLooseUnder ?? 100) && this.received <= LOOSE_PACK_BYTES;
+      const oids = objectCount > FEW_OIDS ? undefined : Array.from({ length: objectCount }, (_, index) => table.oid(index));
+      // also refuses a pack in which an object comes twice
+      const trailer = this.sealPack(descriptor, objectCount);
+      const index = encodePackIndex(table, trailer);
+      if (loose) this.unpack(objectCount);
+      else this.publish(descriptor, trailer, index);
+      this.abort();
+      this.store.refresh();
+      return { objectCount, ...(oids === undefined ? {} : { oids }) };
+    });
+  }
+
+  abort(): void {
+    this.state = 'closed';
+    this.pending = Buffer.alloc(0);
+    this.recent.clear();
+    this.waitingDeltas.clear();
+    if (this.descriptor === undefined) return;
+    const { descriptor } = this;
+    this.descriptor = undefined;
+    this.disk.closeSync(descriptor);
+    removeFile(this.disk, this.temporary);
+  }
+
+  private orAbort<T>(work: () => T): T {
+    try {
+      return work();
+    } catch (error) {
+      try {
+        this.abort();
+      } catch {
+        // the first error says what went wrong
+      }
+      throw asStorageError(error, 'store received objects');
+    }
+  }
+
+  private open(): number {
+    if (this.descriptor === undefined) {
+      this.disk.mkdirSync(this.packDirectory, { recursive: true });
+      this.descriptor = this.disk.openSync(this.temporary, 'wx+', 0o444);
+    }
+    return this.descriptor;
+  }
+
+  /** Goes as far as the input allows; what is left of it waits for more. */
+  private parse(input: Buffer, final: boolean): void {
+    let at = 0;
+    // where this input's share of the open entry, and of the checksum, begins
+    let crcFrom = 0;
+    const end = input.length;
+    const { head, inflater } = this;
+    parsing: for (;;) {
+      switch (this.state) {
+        case 'header':
+          if (end - at < HEADER_BYTES) break parsing;
+          this.total = this.readHeader(input);
+          at = HEADER_BYTES;
+          this.state = this.total === 0 ? 'checksum' : 'head';
+          break;
+        case 'head':
+          if (!head.read(input, at, end)) break parsing;
+          crcFrom = at;
+          this.entryAt = this.parsed + at;
+          this.entryCrc = 0;
+          at += head.length;
+          this.beginEntry();
+          this.state = 'data';
+          break;
+        case 'data':
+          at += inflater.push(input, at, end, final);
+          if (!inflater.done) break parsing;
+          this.entryCrc = crc32(input.subarray(crcFrom, at), this.entryCrc);
+          this.endEntry();
+          this.state = this.table.count === this.total ? 'checksum' : 'head';
+          break;
+        case 'checksum': {
+          if (end - at < CHECKSUM_BYTES) break parsing;
+          if (end - at > CHECKSUM_BYTES) throw damaged('something stands behind its end');
+          this.checksum.update(input.subarray(0, at));
+          const trailer = this.checksum.digest();
+          if (trailer.compare(input, at, end) !== 0) throw damaged('its checksum does not fit');
+          this.pending = Buffer.alloc(0);
+          this.state = 'complete';
+          return;
+        }
+        case 'complete':
+          if (end > at) throw damaged('something stands behind its end');
+          return;
+        case 'closed':
+          return;
+      }
+    }
+    if (this.state === 'data') this.entryCrc = crc32(input.subarray(crcFrom, at), this.entryCrc);
+    this.checksum.update(input.subarray(0, at));
+    this.parsed += at;
+    // copied: the caller may use its buffer again
+    this.pending = Buffer.from(input.subarray(at));
+  }
+
+  private readHeader(input: Buffer): number {
+    if (input.toString('latin1', 0, 4) !== 'PACK') throw damaged('it does not begin with PACK');
+    const version = input.readUInt32BE(4);
+    if (version !== 2 && version !== 3) throw damaged(`version ${version} is unknown`);
+    const total = input.readUInt32BE(8);
+    if (total > this.limits.maxPackObjects) throw damaged(`${total} objects are over the limit of ${this.limits.maxPackObjects}`);
+    return total;
+  }
+
+  private beginEntry(): void {
+    const { head } = this;
+    const type = PACK_TYPES[head.type];
+    const limit = type === undefined || type === 'blob' ? this.limits.maxObjectBytes : this.limits.maxStructuredBytes;
+    if (head.size > limit) throw damaged(`an object of ${head.size} bytes is over the limit of ${limit}`);
+    this.blobHash = undefined;
+    if (type === 'blob' && head.size > STREAM_BYTES) {
+      const hash = createHash('sha1').update(objectPrefix('blob', head.size));
+      this.blobHash = hash;
+      this.inflater.begin(head.size, (piece) => hash.update(piece));
+    } else {
+      this.inflater.begin(head.size);
+    }
+  }
+
+  private endEntry(): void {
+    const { head, table } = this;
+    const index = table.add(this.entryAt, this.entryCrc);
+    const type = PACK_TYPES[head.type];
+    if (this.blobHash !== undefined) {
+      table.resolve(index, TYPE_NUMBERS.blob, this.blobHash.digest('hex') as Oid);
+    } else if (type !== undefined) {
+      this.settle(index, { type, data: this.inflater.take() });
+    } else {
+      this.endDelta(index, this.inflater.take());
+    }
+  }
+
+  private endDelta(index: number, delta: Buffer): void {
+    const { head, table } = this;
+    if (head.type === REF_DELTA) {
+      table.awaitId(index, head.base as Buffer);
+    } else {
+      const base = head.distance > this.entryAt - HEADER_BYTES ? -1 : table.indexAt(this.entryAt - head.distance);
+      if (base < 0) throw damaged('a delta names a base outside the pack');
+      table.setBase(index, base);
+      const object = table.isResolved(base) ? this.recent.get(String(base)) : undefined;
+      if (object !== undefined) {
+        this.settleDelta(index, object, delta);
+        return;
+      }
+    }
+    // The head of a delta is checked in any case; its data is read again where there was no room to keep it.
+    if (this.waitingBytes + delta.length > WAITING_BYTES) return;
+    this.waitingBytes += delta.length;
+    this.waitingDeltas.set(index, delta);
+  }
+
+  private settleDelta(index: number, base: GitObject, delta: Buffer): GitObject {
+    const limit = base.type === 'blob' ? this.limits.maxObjectBytes : this.limits.maxStructuredBytes;
+    const object = { type: base.type, data: applyDelta(base.data, delta, limit) };
+    if (this.table.deepen(index) > this.limits.maxDeltaDepth) throw damaged(`a delta chain is longer than ${this.limits.maxDeltaDepth}`);
+    this.settle(index, object);
+    return object;
+  }
+
+  /** Checks and names an object, once its bytes are known. */
+  private settle(index: number, object: GitObject): void {
+    const oid = hashObject(object.type, object.data);
+    try {
+      if (object.type === 'tree') verifyTree(object.data);
+      else if (object.type === 'commit') verifyCommit(object.data);
+      else if (object.type === 'tag') verifyTag(object.data);
+    } catch (error) {
+      if (!(error instanceof KbError)) throw error;
+      throw new KbError('E_CORRUPT', `the pack holds a bad ${object.type} ${oid}: ${error.message}`, { cause: error, details: { oid } });
+    }
+    this.table.resolve(index, TYPE_NUMBERS[object.type], oid);
+    this.recent.put(String(index), object);
+  }
+
+  /** Resolves what waits for a base that is in the pack, from each such base down. */
+  private resolveWaiting(): void {
+    const { table } = this;
+    for (const base of table.basesWaitedFor()) {
+      if (table.isResolved(base)) this.resolveBelow(base, undefined);
+    }
+  }
+
+  private resolveBelow(root: number, rootObject: GitObject | undefined): void {
+    const { table } = this;
+    const steps: ChainStep[] = [{ index: root, object: rootObject, children: table.takeWaiting(root), next: 0 }];
+    let held = rootObject?.data.length ?? 0;
+    while (steps.length > 0) {
+      const top = steps[steps.length - 1] as ChainStep;
+      const child = top.children[top.next++];
+      if (child === undefined) {
+        steps.pop();
+        held -= top.object?.data.length ?? 0;
+        continue;
+      }
+      const before = top.object;
+      const base = this.objectOf(steps, steps.length - 1);
+      held += before === undefined ? base.data.length : 0;
+      const object = this.settleDelta(child, base, this.deltaOf(child));
+      const children = table.takeWaiting(child);
+      if (children.length === 0) continue;
+      steps.push({ index: child, object, children, next: 0 });
+      held += object.data.length;
+      for (const step of steps) {
+        if (held <= CHAIN_BYTES) break;
+        if (step.index === child || step.object === undefined) continue;
+        held -= step.object.data.length;
+        step.object = undefined;
+      }
+    }
+  }
+
+  /** The object of a step; where it was let go, made again from the nearest one above that is still held. */
+  private objectOf(steps: readonly ChainStep[], place: number): GitObject {
+    const step = steps[place] as ChainStep;
+    if (step.object !== undefined) return step.object;
+    let from = place;
+    while (from > 0 && (steps[from] as ChainStep).object === undefined) from--;
+    let object = (steps[from] as ChainStep).object ?? this.readEntry((steps[from] as ChainStep).index);
+    for (let next = from + 1; next <= place; next++) {
+      const { index } = steps[next] as ChainStep;
+      object = { type: object.type, data: applyDelta(object.data, this.deltaOf(index), this.limits.maxObjectBytes) };
+    }
+    step.object = object;
+    return object;
+  }
+
+  private deltaOf(index: number): Buffer {
+    const kept = this.waitingDeltas.get(index);
+    if (kept !== undefined) return kept;
+    const pack = this.bytes as PackBytes;
+    const offset = this.table.offset(index);
+    return pack.inflate(offset, pack.head(offset));
+  }
+
+  /** A resolved object, read back from the file. */
+  private readEntry(index: number): GitObject {
+    const chain: number[] = [];
+    let at = index;
+    let object = this.recent.get(String(at));
+    while (object === undefined) {
+      const base = this.table.base(at);
+      if (base < 0) {
+        const pack = this.bytes as PackBytes;
+        const head = pack.head(this.table.offset(at));
+        object = { type: PACK_TYPES[head.type] as ObjectType, data: pack.inflate(this.table.offset(at), head) };
+        break;
+      }
+      chain.push(at);
+      at = base;
+      object = this.recent.get(String(at));
+    }
+    for (const step of chain.reverse()) {
+      object = { type: object.type, data: applyDelta(object.data, this.deltaOf(step), this.limits.maxObjectBytes) };
+    }
+    return object;
+  }
+
+  /**
+   * A thin pack leans on objects that the store has. They are put behind its own, because a pack on disk must
+   * stand alone: whoever repacks the other one would break this one.
+   */
+  private completeThin(): void {
+    const { table } = this;
+    for (const id of table.idsWaitedFor()) {
+      if (!table.isWaitedFor(id)) continue;
+      const object = this.store.find(id);
+      if (object === undefined) throw damaged(`a delta's base ${id} is neither in it nor here`);
+      this.resolveBelow(this.append(id, object), object);
+    }
+    if (table.unresolved > 0) throw damaged(`${table.unresolved} deltas lead to no whole object`);
+  }
+
+  private append(id: Oid, object: GitObject): number {
+    const bytes = Buffer.concat([encodeEntryHead(object.type, object.data.length), deflateSync(object.data)]);
+    // the first one overwrites the old checksum, which `sealPack` makes anew
+    const offset = this.table.appended === 0 ? this.received - CHECKSUM_BYTES : this.received;
+    const descriptor = this.open();
+    for (let done = 0; done < bytes.length; ) done += this.disk.writeSync(descriptor, bytes, done, bytes.length - done, offset + done);
+    this.received = offset + bytes.length;
+    (this.bytes as PackBytes).size = this.received;
+    return this.table.append(offset, crc32(bytes, 0), TYPE_NUMBERS[object.type], id);
+  }
+
+  /** @returns the pack's checksum, after making it (and the object count) right where objects were appended */
+  private sealPack(descriptor: number, objectCount: number): Buffer {
+    const { disk, table } = this;
+    if (table.appended === 0) return Buffer.from(readAt(disk, descriptor, this.received - CHECKSUM_BYTES, CHECKSUM_BYTES));
+    const count = Buffer.alloc(4);
+    count.writeUInt32BE(objectCount + table.appended);
+    disk.writeSync(descriptor, count, 0, 4, 8);
+    const hash = createHash('sha1');
+    const piece = Buffer.allocUnsafe(256 * 1024);
+    for (let at = 0; at < this.received; at += piece.length) {
+      hash.update(readAt(disk, descriptor, at, Math.min(piece.length, this.received - at), piece.subarray(0, Math.min(piece.length, this.received - at))));
+    }
+    const trailer = hash.digest();
+    for (let done = 0; done < trailer.length; ) {
+      done += disk.writeSync(descriptor, trailer, done, trailer.length - done, this.received + done);
+    }
+    this.received += CHECKSUM_BYTES;
+    return trailer;
+  }
+
+  private unpack(objectCount: number): void {
+    const { table } = this;
+    const read = (index: number): GitObject => this.readEntry(index);
+    this.store.writeAllLoose(
+      (function* () {
+        for (let index = 0; index < objectCount; index++) yield { oid: table.oid(index), ...read(index) };
+      })(),
+    );
+  }
+
+  /** Pack first, index last: an index is what makes a pack visible. */
+  private publish(descriptor: number, trailer: Buffer, index: Buffer): void {
+    const { disk } = this;
+    const name = `${this.packDirectory}/pack-${trailer.toString('hex')}`;
+    const temporaryIndex = `${this.packDirectory}/tmp_idx_kb${randomBytes(8).toString('hex')}`;
+    disk.fsyncSync(descriptor);
+    const indexDescriptor = disk.openSync(temporaryIndex, 'wx', 0o444);
+    try {
+      try {
+        writeFully(disk, indexDescriptor, index);
+        disk.fsyncSync(indexDescriptor);
+      } finally {
+        disk.closeSync(indexDescriptor);
+      }
+      disk.renameSync(this.temporary, `${name}.pack`);
+      disk.renameSync(temporaryIndex, `${name}.idx`);
+    } catch (error) {
+      removeFile(disk, temporaryIndex);
+      throw error;
+    }
+    syncDirectory(disk, this.packDirectory);
+  }
+}
+
+function damaged(why: string): KbError {
+  return new KbError('E_CORRUPT', `the pack received is damaged: ${why}`, { hint: 'run the same command again; if it stays, check the remote with: git fsck' });
+}

@@ -1,0 +1,71 @@
+import type { Oid } from '../ids.js';
+import type { RepoPath } from '../paths.js';
+import type { ObjectSource } from './object.js';
+import { assertDepth, compareNames, readTree, TreeScanner, walkLeaves, type Leaf } from './tree.js';
+
+export interface TreeChange {
+  readonly path: RepoPath;
+  /** Not there: added. */
+  readonly before?: Leaf;
+  /** Not there: deleted. */
+  readonly after?: Leaf;
+}
+
+/**
+ * All leaves that differ, in the order of git's index. Folders with one id are not opened. A file that became
+ * a folder is a delete and adds: as files and folders of one name stand at different places in git's order,
+ * they never meet here.
+ * @throws KbError E_CORRUPT when a tree is missing, damaged or too deep
+ */
+export function diffTrees(source: ObjectSource, before: Oid, after: Oid): TreeChange[] {
+  const changes: TreeChange[] = [];
+  if (before !== after) diffFolders(source, before, after, '', 0, changes);
+  return changes;
+}
+
+function diffFolders(source: ObjectSource, before: Oid, after: Oid, prefix: string, depth: number, changes: TreeChange[]): void {
+  assertDepth(depth);
+  const old = new TreeScanner(readTree(source, before));
+  const fresh = new TreeScanner(readTree(source, after));
+  let hasOld = old.next();
+  let hasFresh = fresh.next();
+  while (hasOld || hasFresh) {
+    const order = !hasOld ? 1 : !hasFresh ? -1 : compareEntries(old, fresh);
+    if (order < 0) {
+      addAll(source, old, prefix, depth, (path, leaf) => changes.push({ path, before: leaf }));
+      hasOld = old.next();
+    } else if (order > 0) {
+      addAll(source, fresh, prefix, depth, (path, leaf) => changes.push({ path, after: leaf }));
+      hasFresh = fresh.next();
+    } else {
+      if (!sameContent(old, fresh)) {
+        const path = prefix + old.name;
+        if (old.isTree) diffFolders(source, old.oid, fresh.oid, `${path}/`, depth + 1, changes);
+        else changes.push({ path: path as RepoPath, before: leafOf(old), after: leafOf(fresh) });
+      }
+      hasOld = old.next();
+      hasFresh = fresh.next();
+    }
+  }
+}
+
+function addAll(source: ObjectSource, entry: TreeScanner, prefix: string, depth: number, add: (path: RepoPath, leaf: Leaf) => void): void {
+  const path = prefix + entry.name;
+  if (!entry.isTree) return add(path as RepoPath, leafOf(entry));
+  assertDepth(depth + 1);
+  walkLeaves(source, entry.oid, `${path}/`, add);
+}
+
+function leafOf(entry: TreeScanner): Leaf {
+  return { mode: entry.fileMode, oid: entry.oid };
+}
+
+function sameContent(a: TreeScanner, b: TreeScanner): boolean {
+  return a.data.compare(b.data, b.end - 20, b.end, a.end - 20, a.end) === 0 && (a.mode === b.mode || a.fileMode === b.fileMode);
+}
+
+function compareEntries(a: TreeScanner, b: TreeScanner): number {
+  // most entries of two versions of a folder have the same name: one comparison settles those
+  if (a.isTree === b.isTree && a.data.compare(b.data, b.nameStart, b.nameEnd, a.nameStart, a.nameEnd) === 0) return 0;
+  return compareNames(a.data.subarray(a.nameStart, a.nameEnd), a.isTree, b.data.subarray(b.nameStart, b.nameEnd), b.isTree);
+}

@@ -1,0 +1,284 @@
+import { KbError } from '../../errors.js';
+import { EMPTY_TREE, type Oid } from '../ids.js';
+import { decodePath, encodePath, type RepoPath } from '../paths.js';
+import { MAX_TREE_DEPTH, MAX_TREE_ENTRIES, MAX_WALKED_FILES } from './limits.js';
+import { expectType, type ObjectSource } from './object.js';
+
+export type FileMode = 0o100644 | 0o100755 | 0o120000 | 0o160000 | 0o040000;
+
+export const TREE_MODE = 0o040000;
+
+export interface TreeEntry {
+  readonly mode: FileMode;
+  /** One part of a path, decoded as a RepoPath is. */
+  readonly name: string;
+  readonly oid: Oid;
+}
+
+/** A file, link or submodule: whatever stands at the end of a path. */
+export interface Leaf {
+  /** Never 040000. */
+  readonly mode: FileMode;
+  readonly oid: Oid;
+}
+
+const SPACE = 0x20;
+const SLASH = 0x2f;
+const ZERO = 0x30;
+
+/**
+ * Steps through a tree's bytes without making an object an entry; most users of a tree look at one name.
+ * Source of the format: gitformat-pack is silent, git's `tree-walk.c` reads
+ * `octal mode, space, name, NUL, 20 bytes of id`, names in the order of `compareNames`.
+ */
+export class TreeScanner {
+  /** Of the current entry, after `next()` returned true. `mode` is as written, not canonical. */
+  mode = 0;
+  start = 0;
+  nameStart = 0;
+  nameEnd = 0;
+  end = 0;
+  private count = 0;
+
+  constructor(readonly data: Buffer) {}
+
+  /** @throws KbError E_CORRUPT when the bytes are no tree, or have too many entries */
+  next(): boolean {
+    const { data } = this;
+    const length = data.length;
+    let at = this.end;
+    if (at === length) return false;
+    if (++this.count > MAX_TREE_ENTRIES) throw malformed(`it has more than ${MAX_TREE_ENTRIES} entries`);
+    this.start = at;
+    let mode = 0;
+    let byte = data[at] as number;
+    if (byte === SPACE) throw malformed('an entry has no mode');
+    while (byte !== SPACE) {
+      // a digit outside 0–7, the end of the data (undefined) and a mode over 24 bits all stop here
+      if (!(byte >= ZERO && byte <= ZERO + 7) || mode > 0o7777777) throw malformed('a mode is no octal number');
+      mode = mode * 8 + (byte - ZERO);
+      byte = data[++at] as number;
+    }
+    this.mode = mode;
+    this.nameStart = ++at;
+    byte = data[at] as number;
+    while (byte !== 0) {
+      if (byte === SLASH || byte === undefined) throw malformed(byte === SLASH ? 'a name holds a slash' : 'it is cut off');
+      byte = data[++at] as number;
+    }
+    if (at === this.nameStart) throw malformed('a name is empty');
+    this.nameEnd = at;
+    this.end = at + 21;
+    if (this.end > length) throw malformed('it is cut off');
+    return true;
+  }
+
+  get isTree(): boolean {
+    return (this.mode & 0o170000) === 0o040000;
+  }
+
+  get fileMode(): FileMode {
+    return canonicalMode(this.mode);
+  }
+
+  get name(): string {
+    return decodeName(this.data, this.nameStart, this.nameEnd);
+  }
+
+  get oid(): Oid {
+    return this.data.toString('hex', this.end - 20, this.end) as Oid;
+  }
+
+  get entry(): TreeEntry {
+    return { mode: this.fileMode, name: this.name, oid: this.oid };
+  }
+}
+
+/**
+ * Old tools wrote modes such as 100664; git reads them as the nearest of its five, and so does kb.
+ * @throws KbError E_CORRUPT when the type bits are none that git knows
+ */
+export function canonicalMode(mode: number): FileMode {
+  switch (mode & 0o170000) {
+    case 0o100000:
+      return (mode & 0o100) === 0 ? 0o100644 : 0o100755;
+    case 0o120000:
+      return 0o120000;
+    case 0o160000:
+      return 0o160000;
+    case 0o040000:
+      return 0o040000;
+    default:
+      throw malformed(`mode ${mode.toString(8)} is unknown`);
+  }
+}
+
+/** @throws KbError E_CORRUPT when the bytes are no tree, or have too many entries */
+export function parseTree(data: Buffer): TreeEntry[] {
+  const scanner = new TreeScanner(data);
+  const entries: TreeEntry[] = [];
+  while (scanner.next()) entries.push(scanner.entry);
+  return entries;
+}
+
+/**
+ * A tree's bytes, entries in git's order whatever order they come in.
+ * @throws KbError E_CORRUPT on a name that is empty, holds a slash or NUL, or comes twice
+ */
+export function serializeTree(entries: readonly TreeEntry[]): Buffer {
+  const encoded = entries.map((entry) => ({ entry, name: encodeName(entry.name) }));
+  encoded.sort((a, b) => compareNames(a.name, a.entry.mode === TREE_MODE, b.name, b.entry.mode === TREE_MODE));
+  assertNoNameTwice(encoded.map((item) => item.name));
+  return Buffer.concat(encoded.map((item) => encodeEntry(item.entry.mode, item.name, item.entry.oid)));
+}
+
+export function encodeEntry(mode: FileMode, name: Buffer, oid: Oid): Buffer {
+  const head = `${mode.toString(8)} `;
+  const bytes = Buffer.allocUnsafe(head.length + name.length + 21);
+  bytes.write(head, 0, 'latin1');
+  name.copy(bytes, head.length);
+  bytes[head.length + name.length] = 0;
+  bytes.write(oid, head.length + name.length + 1, 'hex');
+  return bytes;
+}
+
+/** @throws KbError E_CORRUPT on a name that a tree cannot hold */
+export function encodeName(name: string): Buffer {
+  const bytes = encodePath(name);
+  if (bytes.length === 0 || bytes.includes(0) || bytes.includes(SLASH)) {
+    throw new KbError('E_CORRUPT', `a tree cannot hold the name ${JSON.stringify(name.slice(0, 200))}`);
+  }
+  return bytes;
+}
+
+/** Git's order inside a tree: by bytes, a folder as if its name ended in a slash (`base_name_compare`). */
+export function compareNames(a: Buffer, aIsTree: boolean, b: Buffer, bIsTree: boolean): number {
+  const shared = Math.min(a.length, b.length);
+  const order = a.compare(b, 0, shared, 0, shared);
+  if (order !== 0) return order;
+  const aNext = a.length > shared ? (a[shared] as number) : aIsTree ? SLASH : 0;
+  const bNext = b.length > shared ? (b[shared] as number) : bIsTree ? SLASH : 0;
+  return aNext - bNext;
+}
+
+/**
+ * What `git fsck --strict` asks of a tree beyond being readable: strict order, no name twice (also not once
+ * as file and once as folder), no padded mode, no null id, no `.`, `..` or `.git`.
+ * @throws KbError E_CORRUPT
+ */
+export function verifyTree(data: Buffer): void {
+  const scanner = new TreeScanner(data);
+  let before: { name: Buffer; isTree: boolean } | undefined;
+  // Files whose name could come again as a folder: between `a` and `a/` sort all names that begin with `a`
+  // and go on with a byte below the slash.
+  let open: Buffer[] = [];
+  while (scanner.next()) {
+    const name = data.subarray(scanner.nameStart, scanner.nameEnd);
+    const isTree = scanner.isTree;
+    canonicalMode(scanner.mode);
+    if (data[scanner.start] === ZERO) throw malformed('a mode is padded with zeros');
+    if (isReservedName(name)) throw malformed(`it names ${JSON.stringify(decodePath(name))}`);
+    if (isNullId(data, scanner.end - 20)) throw malformed('an entry has a null id');
+    if (before !== undefined && compareNames(before.name, before.isTree, name, isTree) >= 0) {
+      throw malformed('its entries are out of order or come twice');
+    }
+    open = open.filter((file) => file.length <= name.length && file.compare(name, 0, file.length) === 0);
+    if (isTree && open.some((file) => file.length === name.length)) throw malformed('a name comes twice');
+    if (!isTree) open.push(name);
+    before = { name, isTree };
+  }
+}
+
+function isReservedName(name: Buffer): boolean {
+  if (name[0] !== 0x2e) return false;
+  return name.length === 1 || (name.length === 2 && name[1] === 0x2e) || (name.length === 4 && name.toString('latin1').toLowerCase() === '.git');
+}
+
+function isNullId(data: Buffer, at: number): boolean {
+  for (let index = at; index < at + 20; index++) if (data[index] !== 0) return false;
+  return true;
+}
+
+/** @throws KbError E_CORRUPT when the tree is missing or damaged. The empty tree need not be stored. */
+export function readTree(source: ObjectSource, oid: Oid): Buffer {
+  if (oid === EMPTY_TREE) return Buffer.alloc(0);
+  return expectType(source.read(oid), 'tree', oid);
+}
+
+/** Puts the scanner on the entry of that name; false when there is none. */
+export function seekName(scanner: TreeScanner, name: Buffer): boolean {
+  const { data } = scanner;
+  const first = name[0];
+  while (scanner.next()) {
+    if (data[scanner.nameStart] !== first || scanner.nameEnd - scanner.nameStart !== name.length) continue;
+    if (name.compare(data, scanner.nameStart, scanner.nameEnd) === 0) return true;
+  }
+  return false;
+}
+
+/** The file or folder at the path, or undefined. @throws KbError E_CORRUPT */
+export function findEntry(source: ObjectSource, tree: Oid, path: RepoPath): TreeEntry | undefined {
+  const parts = path.split('/');
+  let folder = tree;
+  for (const [index, part] of parts.entries()) {
+    if (part === '') return undefined;
+    const scanner = new TreeScanner(readTree(source, folder));
+    if (!seekName(scanner, encodePath(part))) return undefined;
+    if (index === parts.length - 1) return scanner.entry;
+    if (!scanner.isTree) return undefined;
+    folder = scanner.oid;
+  }
+  return undefined;
+}
+
+/**
+ * Visits every leaf in the order of git's index.
+ * @throws KbError E_CORRUPT on a damaged tree, too many files or folders too deep
+ */
+export function walkTree(source: ObjectSource, tree: Oid, visit: (path: RepoPath, leaf: Leaf) => void): void {
+  walkLeaves(source, tree, '', visit);
+}
+
+/** As `walkTree`, below `prefix` (empty, or ending in a slash). */
+export function walkLeaves(source: ObjectSource, tree: Oid, prefix: string, visit: (path: RepoPath, leaf: Leaf) => void): void {
+  let files = 0;
+  const walk = (folder: Oid, before: string, depth: number): void => {
+    assertDepth(depth);
+    const scanner = new TreeScanner(readTree(source, folder));
+    while (scanner.next()) {
+      const path = before + scanner.name;
+      if (scanner.isTree) {
+        walk(scanner.oid, `${path}/`, depth + 1);
+      } else {
+        if (++files > MAX_WALKED_FILES) throw new KbError('E_CORRUPT', `tree ${tree} stands for more than ${MAX_WALKED_FILES} files`);
+        visit(path as RepoPath, { mode: scanner.fileMode, oid: scanner.oid });
+      }
+    }
+  };
+  walk(tree, prefix, 0);
+}
+
+/** @throws KbError E_CORRUPT: a chain of folders that never ends would overflow the stack */
+export function assertDepth(depth: number): void {
+  if (depth > MAX_TREE_DEPTH) throw new KbError('E_CORRUPT', `folders are nested more than ${MAX_TREE_DEPTH} deep`);
+}
+
+function decodeName(data: Buffer, start: number, end: number): string {
+  for (let at = start; at < end; at++) {
+    if ((data[at] as number) > 0x7f) return decodePath(data.subarray(start, end));
+  }
+  return data.toString('latin1', start, end);
+}
+
+function assertNoNameTwice(names: readonly Buffer[]): void {
+  const seen = new Set<string>();
+  for (const name of names) {
+    const key = name.toString('latin1');
+    if (seen.has(key)) throw new KbError('E_CORRUPT', `a tree cannot hold the name ${JSON.stringify(decodePath(name))} twice`);
+    seen.add(key);
+  }
+}
+
+function malformed(why: string): KbError {
+  return new KbError('E_CORRUPT', `a tree is malformed: ${why}`);
+}

@@ -1,0 +1,272 @@
+import type { BigIntStats } from 'node:fs';
+import { isErrno, removeFile, syncDirectory, temporaryName, writeFully } from '../../disk/durable.js';
+import { KbError } from '../../errors.js';
+import { type NewEntry, fileStatOf } from '../index/index-file.js';
+import type { ObjectSource } from '../objects/object.js';
+import type { Leaf } from '../objects/tree.js';
+import type { TreeChange } from '../objects/tree-diff.js';
+import { type RepoPath, toDiskPath } from '../paths.js';
+import { findCollisions } from './collisions.js';
+import { Folders, folderOf } from './folders.js';
+import { EXECUTABLE, GITLINK, SYMLINK, UNKNOWN_STAT } from './modes.js';
+import { namesTemporaryFile } from './path-rules.js';
+import { refuseUnsafePaths } from './plan-check.js';
+import type { Worktree } from './worktree.js';
+
+export interface ApplyOptions {
+  /** Leave a file alone that holds neither `before` nor `after`; its index entry then shows it as changed. */
+  readonly keepOthers?: boolean;
+  /** fsync each file and folder, so that the work tree survives a power cut. Default true; a clone goes without. */
+  readonly durable?: boolean;
+  /** After each path: how many are done, of how many. */
+  readonly onFile?: (done: number, total: number) => void;
+  readonly signal?: AbortSignal;
+}
+
+/** Longest link target that any system takes (PATH_MAX with its end mark). */
+const MAX_TARGET_BYTES = 4095;
+/** One write call moves at most this much, so that no limit of a system or of Node on a single write is met. */
+const PIECE_BYTES = 64 * 1024 * 1024;
+
+/**
+ * Makes the files on disk follow `changes`: what goes away first (so that a file can take a folder's
+ * place and the other way round), then what comes. Each file is written beside its place and renamed onto
+ * it: a reader sees the old note or the new one.
+ */
+export function applyChanges(
+  worktree: Worktree,
+  changes: readonly TreeChange[],
+  objects: ObjectSource,
+  options: ApplyOptions,
+): Map<RepoPath, NewEntry | null> {
+  refuseUnsafePaths(changes);
+  if (worktree.settings.ignoreCase) refuseCollisions(changes);
+  refuseBadTargets(changes, objects);
+  return new Application(worktree, changes, objects, options).run();
+}
+
+/** Invariant: on a volume that folds names, no two files of one change overwrite each other (test: "refuses a tree whose names are one file here"). */
+function refuseCollisions(changes: readonly TreeChange[]): void {
+  const written = changes.flatMap(({ path, after }) => (after === undefined ? [] : [path]));
+  const [group] = findCollisions(written);
+  if (group === undefined) return;
+  const names = group.map((path) => JSON.stringify(path)).join(' and ');
+  throw new KbError('E_UNSAFE_STATE', `this volume takes ${names} for one file, so they cannot all be written`, {
+    hint: 'rename all but one of them in the remote repository, from a system whose file names are case-sensitive',
+    details: { paths: group },
+  });
+}
+
+/** A link that no system can make is found before the first write, not in the middle. */
+function refuseBadTargets(changes: readonly TreeChange[], objects: ObjectSource): void {
+  for (const { path, after } of changes) {
+    if (after?.mode !== SYMLINK) continue;
+    const target = objects.read(after.oid).data;
+    if (target.length > 0 && target.length <= MAX_TARGET_BYTES && !target.includes(0)) continue;
+    throw new KbError('E_UNSAFE_STATE', `the link ${JSON.stringify(path)} has a target that no system can hold`, {
+      hint: 'have it removed in the remote repository, then try again',
+      details: { path },
+    });
+  }
+}
+
+class Application {
+  private folders: Folders;
+  private readonly entries = new Map<RepoPath, NewEntry | null>();
+  /** Folders that lost a file, now or before a crash: they go where nothing else is in them. */
+  private readonly emptied = new Set<string>();
+  /** Folders whose names changed, to be made durable. */
+  private readonly touched = new Set<string>();
+  private readonly durable: boolean;
+  private readonly temporaryBase = temporaryName('file');
+  private temporaryCount = 0;
+  private done = 0;
+
+  constructor(
+    private readonly worktree: Worktree,
+    private readonly changes: readonly TreeChange[],
+    private readonly objects: ObjectSource,
+    private readonly options: ApplyOptions,
+  ) {
+    this.folders = new Folders(worktree.disk, worktree.root);
+    this.durable = options.durable ?? true;
+  }
+
+  run(): Map<RepoPath, NewEntry | null> {
+    const removals = this.changes.filter(({ after }) => after === undefined);
+    // from the last to the first: what is in a folder comes after the folder
+    for (let at = removals.length - 1; at >= 0; at -= 1) {
+      const change = removals[at];
+      if (change !== undefined) this.step(change.path, () => this.remove(change));
+    }
+    this.removeEmptied();
+    this.folders = new Folders(this.worktree.disk, this.worktree.root); // a link or file may have left a folder's place
+    for (const { path, before, after } of this.changes) {
+      if (after !== undefined) this.step(path, () => this.write(path, before, after));
+    }
+    if (this.durable) for (const folder of this.touched) syncDirectory(this.worktree.disk, this.onDisk(folder));
+    return this.entries;
+  }
+
+  private step(path: RepoPath, work: () => NewEntry | null): void {
+    if (this.options.signal?.aborted === true) {
+      const { reason } = this.options.signal;
+      throw reason instanceof KbError ? reason : new KbError('E_INTERRUPTED', 'interrupted while the work tree was written', { cause: reason });
+    }
+    this.entries.set(path, work());
+    this.done += 1;
+    this.options.onFile?.(this.done, this.changes.length);
+  }
+
+  private remove({ path, before }: TreeChange): null {
+    const folder = folderOf(path);
+    this.emptied.add(folder);
+    if (this.folders.state(folder).kind !== 'folder') return null; // gone with its folder, or behind a link: not ours
+    const stats = this.worktree.lstat(path);
+    if (stats?.isDirectory() === true) {
+      if (before?.mode === GITLINK) this.removeFolderIfEmpty(path);
+    } else if (stats !== undefined && !this.mustKeep(path, stats, before, undefined)) {
+      removeFile(this.worktree.disk, this.onDisk(path));
+      this.touched.add(folder);
+    }
+    return null;
+  }
+
+  /** Invariant: a folder goes only when it is empty, and the root never (test: "keeps a folder that holds other files"). */
+  private removeEmptied(): void {
+    for (let folders = this.emptied; folders.size > 0; ) {
+      const above = new Set<string>();
+      for (const folder of folders) {
+        if (folder === '') continue;
+        const { kind } = this.folders.state(folder);
+        // one that went just before a crash may have left its own folder empty
+        if (kind === 'absent' || (kind === 'folder' && this.removeFolderIfEmpty(folder))) above.add(folderOf(folder));
+      }
+      folders = above;
+    }
+  }
+
+  private removeFolderIfEmpty(folder: string): boolean {
+    try {
+      this.worktree.disk.rmdirSync(this.onDisk(folder));
+    } catch {
+      return false; // not empty, a mount point, someone's current directory: an empty folder harms nobody
+    }
+    this.touched.delete(folder);
+    this.touched.add(folderOf(folder));
+    return true;
+  }
+
+  private write(path: RepoPath, before: Leaf | undefined, after: Leaf): NewEntry {
+    const folder = folderOf(path);
+    const parent = this.folders.make(folder);
+    if (parent.kind === 'symlink' || parent.kind === 'file') return this.blocked(path, after, parent.at);
+
+    const isSurelyAbsent = this.folders.isNew(folder) && this.options.keepOthers !== true;
+    const stats = isSurelyAbsent ? undefined : this.worktree.lstat(path);
+    if (after.mode === GITLINK) return this.writeGitlink(path, stats, before, after);
+    if (stats?.isDirectory() === true) {
+      this.removeEmptyFolders(path);
+      if (this.worktree.lstat(path) !== undefined) return this.blocked(path, after, path);
+    } else if (stats !== undefined && this.options.keepOthers === true) {
+      if (this.worktree.holds(path, stats, after)) return { mode: after.mode, oid: after.oid, stat: fileStatOf(stats) };
+      if (this.mustKeep(path, stats, before, after)) return unknown(after);
+    }
+    this.replace(path, folder, after);
+    const written = this.worktree.lstat(path);
+    if (written === undefined) return unknown(after); // someone removed it at once: that is an edit like any other
+    return { mode: after.mode, oid: after.oid, stat: fileStatOf(written) };
+  }
+
+  private writeGitlink(path: RepoPath, stats: BigIntStats | undefined, before: Leaf | undefined, after: Leaf): NewEntry {
+    if (stats !== undefined && !stats.isDirectory()) {
+      if (this.mustKeep(path, stats, before, after)) return unknown(after);
+      removeFile(this.worktree.disk, this.onDisk(path));
+    }
+    const state = this.folders.make(path);
+    if (state.kind !== 'folder') return this.blocked(path, after, path);
+    this.touched.add(folderOf(path));
+    return unknown(after); // git keeps no stat data of another repository's folder
+  }
+
+  /** Only with `keepOthers`: the file holds something that is in neither version. */
+  private mustKeep(path: RepoPath, stats: BigIntStats, before: Leaf | undefined, after: Leaf | undefined): boolean {
+    if (this.options.keepOthers !== true) return false;
+    return ![before, after].some((leaf) => leaf !== undefined && this.worktree.holds(path, stats, leaf));
+  }
+
+  private blocked(path: RepoPath, after: Leaf, by: string): NewEntry {
+    if (this.options.keepOthers === true) return unknown(after);
+    throw new KbError('E_UNSAFE_STATE', `cannot write ${JSON.stringify(path)}: ${JSON.stringify(by)} is in the way and is not in git`, {
+      hint: `move ${JSON.stringify(by)} out of the KB, then run the same command again`,
+      details: { path, obstacle: by },
+    });
+  }
+
+  /** Empty folders below a path hold no work; with anything else in it the folder stays. */
+  private removeEmptyFolders(folder: string): void {
+    for (const name of this.worktree.namesIn(folder)) {
+      const path = `${folder}/${name}`;
+      if (this.worktree.lstat(path)?.isDirectory() === true) this.removeEmptyFolders(path);
+    }
+    this.removeFolderIfEmpty(folder);
+  }
+
+  /** Temporary file and rename: nobody reads half a note, and a full disk leaves the old one. */
+  private replace(path: RepoPath, folder: string, after: Leaf): void {
+    const { disk, settings } = this.worktree;
+    this.temporaryCount += 1;
+    const name = `${this.temporaryBase}_${this.temporaryCount}`;
+    const temporary = this.onDisk(folder === '' ? name : `${folder}/${name}`);
+    const { data } = this.objects.read(after.oid);
+    try {
+      if (after.mode === SYMLINK && settings.symlinks) disk.symlinkSync(data, temporary);
+      else this.writeFile(temporary, data, after.mode === EXECUTABLE ? 0o777 : 0o666);
+      disk.renameSync(temporary, this.onDisk(path));
+    } catch (error) {
+      removeFile(disk, temporary);
+      throw error;
+    }
+    this.touched.add(folder);
+  }
+
+  private writeFile(temporary: string, data: Buffer, permissions: number): void {
+    const { disk } = this.worktree;
+    const descriptor = disk.openSync(temporary, 'wx', permissions);
+    try {
+      for (let at = 0; at < data.length; at += PIECE_BYTES) writeFully(disk, descriptor, data.subarray(at, at + PIECE_BYTES));
+      if (this.durable) disk.fsyncSync(descriptor);
+    } finally {
+      disk.closeSync(descriptor);
+    }
+  }
+
+  /** Raw bytes where the name is no UTF-8: Node takes both everywhere, only the types of `durable.ts` name text alone. */
+  private onDisk(path: string): string {
+    return toDiskPath(this.worktree.root, path) as string;
+  }
+}
+
+function unknown(leaf: Leaf): NewEntry {
+  return { mode: leaf.mode, oid: leaf.oid, stat: UNKNOWN_STAT };
+}
+
+/**
+ * Removes the temporary files that a killed `apply` of these changes left beside their places. To be
+ * called by who holds the KB's lock, before the same changes are applied again: then no living process
+ * can own one of them.
+ */
+export function sweepTemporaryFiles(worktree: Worktree, changes: readonly TreeChange[]): void {
+  const folders = new Folders(worktree.disk, worktree.root);
+  for (const folder of new Set(changes.map(({ path }) => folderOf(path)))) {
+    if (folders.state(folder).kind !== 'folder') continue;
+    for (const name of worktree.disk.readdirSync(toDiskPath(worktree.root, folder))) {
+      if (!namesTemporaryFile(name)) continue;
+      try {
+        worktree.disk.unlinkSync(toDiskPath(worktree.root, folder === '' ? name : `${folder}/${name}`));
+      } catch (error) {
+        if (!isErrno(error, 'ENOENT', 'EISDIR', 'EPERM')) throw error;
+      }
+    }
+  }
+}

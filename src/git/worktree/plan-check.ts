@@ -1,0 +1,21 @@
+import { KbError } from '../../errors.js';
+import type { TreeChange } from '../objects/tree-diff.js';
+import { pathProblem } from './path-rules.js';
+
+/**
+ * Invariant: a tree that brings one unsafe path brings nothing at all; this runs before the first write
+ * (test: "writes nothing when one path is unsafe"). Removals are let through: what is unsafe was never
+ * written, and the change that takes it out of the tree must not be refused for it.
+ * @throws KbError E_UNSAFE_STATE naming the path and the rule
+ */
+export function refuseUnsafePaths(changes: readonly TreeChange[]): void {
+  for (const { path, after } of changes) {
+    if (after === undefined) continue;
+    const problem = pathProblem(path, { mode: after.mode });
+    if (problem === undefined) continue;
+    throw new KbError('E_UNSAFE_STATE', `the tree holds ${JSON.stringify(path)}, which kb never writes: ${problem}`, {
+      hint: 'have it removed or renamed in the remote repository by someone you trust, then try again',
+      details: { path },
+    });
+  }
+}

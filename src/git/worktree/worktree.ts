@@ -1,0 +1,199 @@
+import { createHash } from 'node:crypto';
+import type { BigIntStats } from 'node:fs';
+import type { Disk } from '../../disk/disk.js';
+import { asStorageError, isErrno } from '../../disk/durable.js';
+import { KbError } from '../../errors.js';
+import type { Oid } from '../ids.js';
+import { type FileStat, type GitIndex, type NewEntry, fileStatOf } from '../index/index-file.js';
+import { hashObject, type ObjectSource } from '../objects/object.js';
+import type { FileMode, Leaf } from '../objects/tree.js';
+import type { TreeChange } from '../objects/tree-diff.js';
+import { type RepoPath, toDiskPath } from '../paths.js';
+import { type ApplyOptions, applyChanges } from './apply.js';
+import { Folders, folderOf } from './folders.js';
+import { listFolder } from './folder-listing.js';
+import { EXECUTABLE, REGULAR, SYMLINK } from './modes.js';
+import { type Obstacle, findObstacles } from './obstacles.js';
+import { namesTemporaryFile, pathProblem } from './path-rules.js';
+
+/** What the volume can do, from git's `core.*` settings. */
+export interface WorktreeSettings {
+  /** `core.fileMode`: the executable bit on disk means something. */
+  readonly fileMode: boolean;
+  /** `core.symlinks`: false where a link is kept as a plain file that holds its target. */
+  readonly symlinks: boolean;
+  /** `core.ignoreCase`: the volume takes `a.md` and `A.md` for one file. */
+  readonly ignoreCase: boolean;
+  /** `core.trustctime` */
+  readonly trustCtime: boolean;
+  /** `core.precomposeUnicode`: the volume gives names back decomposed. */
+  readonly precomposeUnicode: boolean;
+}
+
+const OWNER_MAY_EXECUTE = 0o100n;
+
+/** Larger files are hashed piece by piece, so that memory does not follow the size of an attachment. */
+const WHOLE_READ_BYTES = 8n * 1024n * 1024n;
+const PIECE_BYTES = 1024 * 1024;
+/** Node reads no file as a whole beyond this. */
+const MAX_READ_BYTES = 2n * 1024n * 1024n * 1024n - 1n;
+
+/** The files of a KB as a person sees them. All paths are relative to `root`. */
+export class Worktree {
+  /**
+   * @param root absolute path without a slash at its end
+   * @param gitDir absolute; never read for more than `info/exclude` and never written
+   */
+  constructor(readonly disk: Disk, readonly root: string, readonly gitDir: string, readonly settings: WorktreeSettings) {}
+
+  /**
+   * One file as a blob would hold it: its bytes, or a link's target.
+   * @param recordedMode the mode git has for it; counts where the volume cannot show it
+   * @returns undefined when there is no such file or link
+   * @throws KbError E_USAGE for an unsafe path and below a symbolic link, E_STORAGE
+   */
+  readFile(path: RepoPath, recordedMode?: FileMode): { data: Buffer; mode: FileMode } | undefined {
+    return this.storage(`read ${JSON.stringify(path)}`, () => {
+      const stats = this.lstatSafely(path);
+      const mode = stats === undefined ? undefined : this.modeOf(stats, recordedMode);
+      if (stats === undefined || mode === undefined) return undefined;
+      const data = stats.isSymbolicLink() ? this.readLink(path) : this.readWhole(path, stats);
+      return data === undefined ? undefined : { data, mode };
+    });
+  }
+
+  /** The stat data that the index keeps. @returns undefined when there is no such file or link. @throws as `readFile` */
+  stat(path: RepoPath, recordedMode?: FileMode): (FileStat & { mode: FileMode }) | undefined {
+    return this.storage(`look at ${JSON.stringify(path)}`, () => {
+      const stats = this.lstatSafely(path);
+      const mode = stats === undefined ? undefined : this.modeOf(stats, recordedMode);
+      return stats === undefined || mode === undefined ? undefined : { ...fileStatOf(stats), mode };
+    });
+  }
+
+  /**
+   * What applying these changes would destroy: uncommitted work at the paths that change. Looks at no
+   * other path, so its cost follows the change.
+   * @throws KbError E_UNSAFE_STATE when a path must never be written, E_STORAGE
+   */
+  obstacles(changes: readonly TreeChange[], index: GitIndex): Obstacle[] {
+    return this.storage('look at the work tree', () => findObstacles(this, changes, index));
+  }
+
+  /**
+   * Makes the work tree follow a change of the tree, and gives the index entries that go with it. Running
+   * it again after a crash ends in the same state. Call `obstacles` first: without `keepOthers` it
+   * overwrites what is there.
+   * @throws KbError E_UNSAFE_STATE before anything is written when a path is unsafe or two would collide;
+   *   later when something that is not in git stands in the way; E_STORAGE; E_INTERRUPTED
+   */
+  apply(changes: readonly TreeChange[], objects: ObjectSource, options: ApplyOptions = {}): Map<RepoPath, NewEntry | null> {
+    return this.storage('write to the work tree', () => applyChanges(this, changes, objects, options));
+  }
+
+  /** As lstat; undefined when nothing is there. The caller has checked the folders above. */
+  lstat(path: string): BigIntStats | undefined {
+    return this.disk.lstatSync(toDiskPath(this.root, path), { bigint: true, throwIfNoEntry: false });
+  }
+
+  /** What is in a folder, as `listFolder`, without kb's own temporary files. */
+  namesIn(folder: string): string[] {
+    return listFolder(this.disk, toDiskPath(this.root, folder), this.settings)
+      .map((item) => item.name)
+      .filter((name) => !namesTemporaryFile(name));
+  }
+
+  /** @returns undefined for what git does not track: folders, pipes, sockets, devices */
+  modeOf(stats: BigIntStats, recordedMode?: number): FileMode | undefined {
+    if (stats.isSymbolicLink()) return SYMLINK;
+    if (!stats.isFile()) return undefined;
+    if (!this.settings.symlinks && recordedMode === SYMLINK) return SYMLINK;
+    if (!this.settings.fileMode) return recordedMode === EXECUTABLE ? EXECUTABLE : REGULAR;
+    return (stats.mode & OWNER_MAY_EXECUTE) === 0n ? REGULAR : EXECUTABLE;
+  }
+
+  /** The id that the file or link would have as a blob; undefined when it changes or vanishes while it is read. */
+  blobId(path: string, stats: BigIntStats): Oid | undefined {
+    if (stats.isSymbolicLink()) {
+      const target = this.readLink(path);
+      return target === undefined ? undefined : hashObject('blob', target);
+    }
+    if (stats.size > WHOLE_READ_BYTES) return this.blobIdByPieces(path, stats);
+    const data = this.readWhole(path, stats);
+    return data === undefined ? undefined : hashObject('blob', data);
+  }
+
+  /** Whether the file on disk is exactly this one: kind, executable bit where it counts, content. */
+  holds(path: string, stats: BigIntStats, leaf: Leaf): boolean {
+    return this.modeOf(stats, leaf.mode) === leaf.mode && this.blobId(path, stats) === leaf.oid;
+  }
+
+  private lstatSafely(path: RepoPath): BigIntStats | undefined {
+    const problem = pathProblem(path);
+    if (problem !== undefined) throw new KbError('E_USAGE', `cannot use the path ${JSON.stringify(path)}: ${problem}`);
+    const state = new Folders(this.disk, this.root).state(folderOf(path));
+    if (state.kind === 'symlink') {
+      throw new KbError('E_USAGE', `cannot use the path ${JSON.stringify(path)}: ${JSON.stringify(state.at)} is a symbolic link`, {
+        hint: 'name the file by its real path inside the KB',
+      });
+    }
+    return state.kind === 'folder' ? this.lstat(path) : undefined;
+  }
+
+  private readLink(path: string): Buffer | undefined {
+    try {
+      return this.disk.readlinkSync(toDiskPath(this.root, path), { encoding: 'buffer' });
+    } catch (error) {
+      if (isErrno(error, 'ENOENT', 'ENOTDIR', 'EINVAL')) return undefined;
+      throw error;
+    }
+  }
+
+  private readWhole(path: string, stats: BigIntStats): Buffer | undefined {
+    if (stats.size > MAX_READ_BYTES) {
+      throw new KbError('E_STORAGE', `${JSON.stringify(path)} is too large to be kept in a KB (${stats.size} bytes)`, {
+        hint: 'move it out of the KB, or name it in .gitignore',
+      });
+    }
+    return this.withOpen(path, stats, (descriptor) => this.disk.readFileSync(descriptor));
+  }
+
+  private blobIdByPieces(path: string, stats: BigIntStats): Oid | undefined {
+    return this.withOpen(path, stats, (descriptor) => {
+      const hash = createHash('sha1').update(`blob ${stats.size}\0`);
+      const piece = Buffer.allocUnsafe(PIECE_BYTES);
+      let total = 0n;
+      for (let count = -1; count !== 0; ) {
+        count = this.disk.readSync(descriptor, piece, 0, PIECE_BYTES, null);
+        hash.update(piece.subarray(0, count));
+        total += BigInt(count);
+      }
+      return total === stats.size ? (hash.digest('hex') as Oid) : undefined;
+    });
+  }
+
+  /** Opens the very file that `stats` speaks of: a link that took its place since then is not followed into. */
+  private withOpen<T>(path: string, stats: BigIntStats, read: (descriptor: number) => T): T | undefined {
+    let descriptor: number;
+    try {
+      descriptor = this.disk.openSync(toDiskPath(this.root, path), 'r');
+    } catch (error) {
+      if (isErrno(error, 'ENOENT', 'ENOTDIR', 'ELOOP')) return undefined;
+      throw error;
+    }
+    try {
+      const opened = this.disk.fstatSync(descriptor, { bigint: true });
+      return opened.ino === stats.ino && opened.dev === stats.dev && opened.isFile() ? read(descriptor) : undefined;
+    } finally {
+      this.disk.closeSync(descriptor);
+    }
+  }
+
+  private storage<T>(doing: string, work: () => T): T {
+    try {
+      return work();
+    } catch (error) {
+      throw asStorageError(error, doing);
+    }
+  }
+}

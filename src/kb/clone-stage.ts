@@ -1,0 +1,113 @@
+import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import { isErrno, removeFile, removeTree, syncDirectory, writeFileAtomic } from '../disk/durable.js';
+import type { Disk } from '../disk/disk.js';
+import { GitIndex, updateIndex, type NewEntry } from '../git/index/index-file.js';
+import type { VolumeTraits } from '../git/init-repository.js';
+import type { RepoPath } from '../git/paths.js';
+import { Worktree } from '../git/worktree/worktree.js';
+
+const PREFIX = '.kb_clone_';
+const COMPLETE = 'complete.json';
+
+/** What may lie in a directory that counts as empty: leftovers of kb itself, and what mkfs puts into a volume's root. */
+export function isLeftover(name: string): boolean {
+  return name.startsWith(PREFIX) || name.startsWith('.kb_tmp_') || name === '.kb_operations.lock' || name === 'lost+found';
+}
+
+/**
+ * A clone in the making, inside its target so that both are on one volume and a mount point need never be
+ * renamed. Steps, each safe to be killed after:
+ * 1. repository and files are made in the stage: the next clone removes it all
+ * 2. `complete.json` is written: from now on the next clone finishes instead of starting over
+ * 3. each top-level file and folder is renamed up
+ * 4. the stage's `.git` is renamed up: now it is a KB
+ * 5. the empty stage is removed
+ */
+export class CloneStage {
+  readonly gitDir: string;
+  readonly tree: string;
+
+  private constructor(
+    private readonly disk: Disk,
+    private readonly target: string,
+    private readonly directory: string,
+  ) {
+    this.gitDir = join(directory, 'git');
+    this.tree = join(directory, 'tree');
+  }
+
+  static make(disk: Disk, target: string): CloneStage {
+    const stage = new CloneStage(disk, target, join(target, PREFIX + randomBytes(6).toString('hex')));
+    disk.mkdirSync(stage.directory);
+    disk.mkdirSync(stage.gitDir);
+    disk.mkdirSync(stage.tree);
+    return stage;
+  }
+
+  finish(traits: VolumeTraits): void {
+    writeFileAtomic(this.disk, join(this.directory, COMPLETE), JSON.stringify({ version: 1, traits }));
+    moveUp(this.disk, this.target, this.directory, traits);
+  }
+
+  remove(): void {
+    removeTree(this.disk, this.directory);
+  }
+}
+
+/** Finishes a clone that was killed between steps 2 and 5. */
+export function finishCompleteStage(disk: Disk, target: string): void {
+  for (const stage of stagesIn(disk, target)) {
+    const traits = readTraits(disk, join(stage, COMPLETE));
+    if (traits !== undefined) moveUp(disk, target, stage, traits);
+  }
+}
+
+export function removeStages(disk: Disk, target: string): void {
+  for (const stage of stagesIn(disk, target)) removeTree(disk, stage);
+}
+
+function stagesIn(disk: Disk, target: string): string[] {
+  return disk
+    .readdirSync(target)
+    .filter((name) => name.startsWith(PREFIX))
+    .map((name) => join(target, name));
+}
+
+function moveUp(disk: Disk, target: string, stage: string, traits: VolumeTraits): void {
+  const gitDir = join(stage, 'git');
+  for (const name of disk.readdirSync(join(stage, 'tree'))) disk.renameSync(join(stage, 'tree', name), join(target, name));
+  if (disk.readdirSync(stage).includes('git')) {
+    refreshTopLevel(disk, target, gitDir, traits);
+    syncDirectory(disk, target);
+    disk.renameSync(gitDir, join(target, '.git'));
+    syncDirectory(disk, target);
+  }
+  disk.rmdirSync(join(stage, 'tree'));
+  removeFile(disk, join(stage, COMPLETE));
+  disk.rmdirSync(stage);
+}
+
+/** A rename changes a file's ctime, so the index would take each moved file for a changed one. */
+function refreshTopLevel(disk: Disk, target: string, gitDir: string, traits: VolumeTraits): void {
+  const worktree = new Worktree(disk, target, gitDir, { ...traits, trustCtime: true });
+  updateIndex(disk, gitDir, (index: GitIndex) => {
+    const changes = new Map<RepoPath, NewEntry>();
+    for (const name of disk.readdirSync(target) as RepoPath[]) {
+      const entry = index.get(name);
+      const stat = entry === undefined ? undefined : worktree.stat(name);
+      if (entry !== undefined && stat !== undefined) changes.set(name, { mode: entry.mode, oid: entry.oid, stat });
+    }
+    return changes.size === 0 ? undefined : { changes };
+  });
+}
+
+function readTraits(disk: Disk, path: string): VolumeTraits | undefined {
+  try {
+    const { version, traits } = JSON.parse(disk.readFileSync(path, 'utf8')) as { version: number; traits: VolumeTraits };
+    return version === 1 ? traits : undefined;
+  } catch (error) {
+    if (error instanceof SyntaxError || isErrno(error, 'ENOENT')) return undefined;
+    throw error;
+  }
+}

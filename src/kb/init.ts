@@ -1,0 +1,90 @@
+import { join, resolve } from 'node:path';
+import { setGitConfig } from '../config/git-config-edit.js';
+import { register, requireFreeName } from '../config/registry.js';
+import { asStorageError, isErrno } from '../disk/durable.js';
+import type { Disk } from '../disk/disk.js';
+import { KbError } from '../errors.js';
+import { branchRef, shortName } from '../git/ids.js';
+import { initRepository } from '../git/init-repository.js';
+import { parseRemoteUrl, type RemoteUrl } from '../remote/url.js';
+import { openKbAt } from './open.js';
+import type { Surroundings } from './surroundings.js';
+
+export interface InitRequest {
+  readonly directory?: string;
+  /** A path that does not exist is made a bare repository. */
+  readonly remote?: string;
+  readonly remoteName: string;
+  readonly branch: string;
+  readonly name?: string;
+}
+
+export interface InitResult {
+  readonly status: 'initialized' | 'already_initialized';
+  readonly dir: string;
+  readonly remote: string | null;
+  readonly branch: string;
+  /** The remote was made as well. */
+  readonly createdRemote: boolean;
+}
+
+/**
+ * Makes a KB without any server. Files that are there already stay and become the first sync's edits.
+ * @throws KbError E_NO_KB when the directory is a KB of another remote; E_STORAGE, E_USAGE
+ */
+export async function initKb(surroundings: Surroundings, request: InitRequest): Promise<InitResult> {
+  const { disk, env, cwd } = surroundings;
+  const directory = resolve(cwd, request.directory ?? '.');
+  const branch = branchRef(request.branch);
+  const url = request.remote === undefined ? undefined : parseRemoteUrl(request.remote, { cwd });
+  if (request.name !== undefined) requireFreeName(disk, env, request.name, directory);
+  try {
+    const createdRemote = url?.kind === 'local' && makeBareRemote(disk, url.href, request.branch);
+    disk.mkdirSync(directory, { recursive: true });
+    const isNew = !disk.readdirSync(directory).includes('.git');
+    const gitDir = join(directory, '.git');
+    if (isNew) initRepository(disk, gitDir, { bare: false, branch: request.branch });
+    const kb = await openKbAt(surroundings, directory, {});
+    kb.objects.close();
+    const configured = kb.gitConfig.get(`remote.${request.remoteName}.url`);
+    if (url !== undefined) setRemote(disk, gitDir, request, url, configured, kb.refs.head().branch ?? branch);
+    if (request.name !== undefined) register(disk, env, { name: request.name, directory });
+    const remote = url?.display ?? (configured === undefined ? null : parseRemoteUrl(configured, { cwd: directory, insecure: true }).display);
+    const head = kb.refs.head().branch;
+    return { status: isNew ? 'initialized' : 'already_initialized', dir: directory, remote, branch: shortName(head ?? branch), createdRemote };
+  } catch (error) {
+    throw asStorageError(error, `make a KB in ${directory}`);
+  }
+}
+
+function makeBareRemote(disk: Disk, path: string, branch: string): boolean {
+  try {
+    if (disk.readdirSync(path).length > 0) return false;
+  } catch (error) {
+    if (!isErrno(error, 'ENOENT')) throw error;
+  }
+  disk.mkdirSync(path, { recursive: true });
+  initRepository(disk, path, { bare: true, branch });
+  return true;
+}
+
+function setRemote(disk: Disk, gitDir: string, request: InitRequest, url: RemoteUrl, configured: string | undefined, branch: ReturnType<typeof branchRef>): void {
+  if (configured === url.href) return;
+  if (configured !== undefined) {
+    throw new KbError('E_NO_KB', `this KB has another remote already: ${parseRemoteUrl(configured, { cwd: gitDir, insecure: true }).display}`, {
+      hint: 'name another directory: kb init DIR --remote PATH',
+    });
+  }
+  const name = request.remoteName;
+  const short = shortName(branch);
+  setGitConfig(
+    disk,
+    join(gitDir, 'config'),
+    new Map([
+      [`remote.${name}.url`, url.href],
+      [`remote.${name}.fetch`, `+refs/heads/*:refs/remotes/${name}/*`],
+      [`branch.${short}.remote`, name],
+      [`branch.${short}.merge`, branch],
+    ]),
+  );
+}

@@ -1,0 +1,109 @@
+import { KbError } from '../errors.js';
+import { EMPTY_TREE, type Oid } from '../git/ids.js';
+import { readCommit, serializeCommit, type Commit, type Signature } from '../git/objects/commit.js';
+import { commitsSince, isAncestor, mergeBases } from '../git/objects/history.js';
+import type { ObjectSource } from '../git/objects/object.js';
+import type { StagedObjects } from '../git/objects/staged.js';
+import { diffTrees } from '../git/objects/tree-diff.js';
+import type { RepoPath } from '../git/paths.js';
+import { applyChanges, type Conflict } from './apply-changes.js';
+
+export interface IntegrateRequest {
+  readonly staged: StagedObjects;
+  readonly shallow: ReadonlySet<Oid>;
+  /** The local branch, with uncommitted edits as a commit on top where the cycle takes them along. */
+  readonly local: Oid | undefined;
+  /** The remote branch as just fetched. */
+  readonly remote: Oid | undefined;
+  /** The remote branch as last seen before that. */
+  readonly tracking: Oid | undefined;
+  readonly committer: Signature;
+}
+
+export interface Integrated {
+  /** What the branch should be next; undefined while neither side has a commit. */
+  readonly tip: Oid | undefined;
+  /** Commits of the remote that were not in the local branch. */
+  readonly pulled: number;
+  /** Files that both sides changed and that were merged by content. */
+  readonly merged: readonly RepoPath[];
+  /** The remote branch no longer holds what it held when last seen: its history was rewritten there. */
+  readonly rewritten: boolean;
+}
+
+/**
+ * Brings local commits and the remote branch together without touching anything on disk: fast-forward
+ * where one side has nothing of its own, else local commits replayed onto the remote's tip, or one merge
+ * commit where the local history itself holds merges.
+ * @throws KbError E_CONFLICT with details.conflicts; nothing was changed
+ */
+export function integrate(request: IntegrateRequest): Integrated {
+  const { staged, shallow, local, remote, tracking } = request;
+  const nothing = { pulled: 0, merged: [], rewritten: false };
+  if (remote === undefined || local === remote) return { ...nothing, tip: local ?? remote };
+  if (local === undefined) return { ...nothing, tip: remote, pulled: commitsSince(staged, undefined, remote, shallow).commits.length };
+
+  const bases = mergeBases(staged, local, remote, shallow);
+  if (bases.includes(remote)) return { ...nothing, tip: local };
+  const pulled = commitsSince(staged, bases[0], remote, shallow).commits.length;
+  if (bases.includes(local)) return { ...nothing, tip: remote, pulled };
+
+  // Where the remote was rewritten, the commits that it dropped are not ours to bring back: only what
+  // came after the last state seen there is local work.
+  const knowsTracking = tracking !== undefined && isAncestor(staged, tracking, local, shallow);
+  const rewritten = knowsTracking && !bases.includes(tracking) && !isAncestor(staged, tracking, remote, shallow);
+  const fork = knowsTracking ? tracking : bases[0];
+  if (fork === local) return { ...nothing, tip: remote, pulled, rewritten };
+  const own = commitsSince(staged, fork, local, shallow);
+  const done = own.hasMerges ? mergeOnto(request, local, remote, bases[0]) : replayOnto(request, own.commits, remote);
+  return { ...done, pulled, rewritten };
+}
+
+function replayOnto(request: IntegrateRequest, commits: readonly Oid[], onto: Oid): { tip: Oid; merged: RepoPath[] } {
+  const { staged } = request;
+  const merged = new Set<RepoPath>();
+  let tip = onto;
+  let tree = readCommit(staged, onto).tree;
+  for (const oid of commits) {
+    const commit = readCommit(staged, oid);
+    const before = parentTree(staged, commit, request.shallow.has(oid));
+    const applied = applyChanges(staged, tree, diffTrees(staged, before, commit.tree));
+    if (applied.conflicts.length > 0) throw conflictError(applied.conflicts, onto, oid);
+    for (const path of applied.merged) merged.add(path);
+    if (applied.tree === tree) continue; // the remote has this change already: an empty commit tells nobody anything
+    tree = applied.tree;
+    tip = staged.add('commit', serializeCommit({ ...withoutSignature(commit), tree, parents: [tip], committer: request.committer }));
+  }
+  return { tip, merged: [...merged] };
+}
+
+function mergeOnto(request: IntegrateRequest, local: Oid, remote: Oid, base: Oid | undefined): { tip: Oid; merged: RepoPath[] } {
+  const { staged, committer } = request;
+  const baseTree = base === undefined ? EMPTY_TREE : readCommit(staged, base).tree;
+  const changes = diffTrees(staged, baseTree, readCommit(staged, local).tree);
+  const applied = applyChanges(staged, readCommit(staged, remote).tree, changes);
+  if (applied.conflicts.length > 0) throw conflictError(applied.conflicts, remote, local);
+  const message = 'Merge the remote branch into local work\n';
+  const commit: Commit = { tree: applied.tree, parents: [local, remote], author: committer, committer, message };
+  return { tip: staged.add('commit', serializeCommit(commit)), merged: [...applied.merged] };
+}
+
+function parentTree(source: ObjectSource, commit: Commit, isShallow: boolean): Oid {
+  const parent = commit.parents[0];
+  return parent === undefined || isShallow ? EMPTY_TREE : readCommit(source, parent).tree;
+}
+
+/** A signature covers the old parent; on a replayed commit it would be a false one. */
+function withoutSignature(commit: Commit): Commit {
+  const extraHeaders = (commit.extraHeaders ?? []).filter((header) => !/^(gpgsig|gpgsig-sha256|mergetag) /.test(header));
+  return { ...commit, extraHeaders };
+}
+
+function conflictError(conflicts: readonly Conflict[], remote: Oid, local: Oid): KbError {
+  const names = conflicts.slice(0, 3).map((conflict) => conflict.path);
+  const more = conflicts.length > 3 ? ` and ${conflicts.length - 3} more` : '';
+  return new KbError('E_CONFLICT', `local and remote edits overlap in ${names.join(', ')}${more}; nothing was changed`, {
+    hint: `yours is in the work tree, theirs in commit ${remote.slice(0, 10)}: bring the file to the state you want, then: kb sync`,
+    details: { conflicts, remote, local },
+  });
+}

@@ -1,0 +1,169 @@
+import { join } from 'node:path';
+import { GitConfig } from '../config/git-config.js';
+import { homeDirectory } from '../config/locations.js';
+import { loadSettings, type SettingFlags, type Setting, type Settings } from '../config/settings.js';
+import { isErrno } from '../disk/durable.js';
+import { KbError } from '../errors.js';
+import { asRefName, branchRef, shortName, type Oid, type RefName } from '../git/ids.js';
+import { readShallow } from '../git/objects/history.js';
+import { ObjectStore } from '../git/objects/store.js';
+import { Refs } from '../git/refs/refs.js';
+import { Worktree } from '../git/worktree/worktree.js';
+import { requireTrustedOwner } from './trusted-owner.js';
+import { locateKb } from './locate.js';
+import type { Surroundings } from './surroundings.js';
+
+/** An open KB: where it is, what it is set to, and the parts of its repository. */
+export interface Kb {
+  readonly root: string;
+  readonly gitDir: string;
+  readonly surroundings: Surroundings;
+  readonly settings: Settings;
+  readonly explainSettings: () => Setting[];
+  readonly gitConfig: GitConfig;
+  readonly objects: ObjectStore;
+  readonly refs: Refs;
+  readonly worktree: Worktree;
+  /** Commits whose parents were not fetched; read anew after each fetch. */
+  readonly shallow: () => ReadonlySet<Oid>;
+}
+
+export interface OpenRequest {
+  readonly kb?: string;
+  readonly flags?: SettingFlags;
+}
+
+/**
+ * Finds and opens the KB that a command means.
+ * @throws KbError E_NO_KB, E_UNSAFE_STATE (foreign owner, a repository form that kb does not handle), E_USAGE (settings)
+ */
+export async function openKb(surroundings: Surroundings, request: OpenRequest): Promise<Kb> {
+  const { disk, env, cwd } = surroundings;
+  const root = await locateKb({
+    disk,
+    env,
+    cwd,
+    ...optional('chosen', request.kb ?? env['KB_PATH']),
+    fallback: async () => (await loadSettings({ disk, env, flags: {} })).settings.defaultKb,
+  });
+  return openKbAt(surroundings, root, request.flags ?? {});
+}
+
+/** Opens the KB whose root directory is known. @throws KbError as openKb */
+export async function openKbAt(surroundings: Surroundings, root: string, flags: SettingFlags): Promise<Kb> {
+  const { disk, env } = surroundings;
+  const gitDir = join(root, '.git');
+  requireOwnGitDirectory(surroundings, gitDir);
+  requireTrustedOwner(disk, root, gitDir, () => GitConfig.load({ disk, env, home: homeDirectory(env) }));
+  const gitConfig = GitConfig.load({ disk, gitDir, env, home: homeDirectory(env) });
+  requireKnownFormat(gitConfig, root);
+  const { settings, explain } = await loadSettings({ disk, env, kbRoot: root, gitConfig, flags });
+  const worktree = new Worktree(disk, root, gitDir, {
+    fileMode: gitConfig.getBoolean('core.filemode', true),
+    symlinks: gitConfig.getBoolean('core.symlinks', true),
+    ignoreCase: gitConfig.getBoolean('core.ignorecase', false),
+    trustCtime: gitConfig.getBoolean('core.trustctime', true),
+    precomposeUnicode: gitConfig.getBoolean('core.precomposeunicode', false),
+  });
+  return {
+    root,
+    gitDir,
+    surroundings,
+    settings,
+    explainSettings: explain,
+    gitConfig,
+    objects: ObjectStore.open(disk, gitDir),
+    refs: Refs.open(disk, gitDir),
+    worktree,
+    shallow: () => readShallow(disk, gitDir),
+  };
+}
+
+export interface CheckedOutBranch {
+  readonly name: string;
+  readonly ref: RefName;
+  /** undefined: the branch has no commit yet */
+  readonly commit: Oid | undefined;
+}
+
+/**
+ * The branch that a cycle works on.
+ * @throws KbError E_UNSAFE_STATE on a detached HEAD, or when the settings name another branch: an edit
+ *   must never land on a branch that nobody meant
+ */
+export function checkedOutBranch(kb: Kb): CheckedOutBranch {
+  const head = kb.refs.head();
+  if (head.branch === undefined) {
+    throw new KbError('E_UNSAFE_STATE', `HEAD of ${kb.root} is detached: a commit would belong to no branch`, {
+      hint: 'check out a branch first, for example: git switch main',
+    });
+  }
+  const name = shortName(head.branch);
+  const wanted = kb.settings.branch;
+  if (wanted !== undefined && wanted !== name) {
+    throw new KbError('E_UNSAFE_STATE', `the KB is on branch "${name}", but the settings ask for "${wanted}"`, {
+      hint: `check out "${wanted}", or unset the branch setting (see: kb config)`,
+    });
+  }
+  return { name, ref: head.branch, commit: head.oid };
+}
+
+export interface Upstream {
+  readonly remoteName: string;
+  readonly url: string;
+  /** The branch's name on the remote. */
+  readonly ref: RefName;
+  /** Where this KB remembers it. */
+  readonly tracking: RefName;
+}
+
+/** The remote branch that the branch is shared with; undefined when the KB has no remote. */
+export function upstreamOf(kb: Kb, branch: string): Upstream | undefined {
+  const remoteName = kb.gitConfig.get(`branch.${branch}.remote`) ?? kb.settings.remote;
+  const url = kb.gitConfig.get(`remote.${remoteName}.url`);
+  if (url === undefined) return undefined;
+  const merge = kb.gitConfig.get(`branch.${branch}.merge`);
+  const ref = merge === undefined ? branchRef(branch) : asRefName(merge);
+  return { remoteName, url, ref, tracking: asRefName(`refs/remotes/${remoteName}/${shortName(ref)}`) };
+}
+
+function requireOwnGitDirectory({ disk }: Surroundings, gitDir: string): void {
+  let isDirectory: boolean;
+  try {
+    isDirectory = disk.lstatSync(gitDir).isDirectory();
+  } catch (error) {
+    if (isErrno(error, 'ENOENT', 'ENOTDIR')) throw new KbError('E_NO_KB', `no KB at ${gitDir}`, { cause: error });
+    throw error;
+  }
+  if (isDirectory) return;
+  throw new KbError('E_UNSAFE_STATE', `${gitDir} is no directory: linked worktrees and submodules are not handled`, {
+    hint: 'use a clone of its own: kb clone URL',
+  });
+}
+
+/** Source of the rules: Documentation/technical/repository-version.txt of git. */
+function requireKnownFormat(config: GitConfig, root: string): void {
+  const refuse = (what: string): never => {
+    throw new KbError('E_UNSAFE_STATE', `${root} ${what}, which kb does not handle`, {
+      hint: 'clone it anew with: kb clone URL',
+    });
+  };
+  const version = config.get('core.repositoryformatversion') ?? '0';
+  if (version !== '0' && version !== '1') refuse(`has repository format ${version}`);
+  if (config.getBoolean('core.bare', false)) {
+    throw new KbError('E_NO_KB', `${root} is a bare repository, without a work tree`, { hint: `clone it: kb clone ${root}` });
+  }
+  if (config.get('core.worktree') !== undefined) refuse('has its work tree elsewhere (core.worktree)');
+  const format = config.get('extensions.objectformat') ?? 'sha1';
+  if (format !== 'sha1') refuse(`uses ${format} object ids`);
+  const storage = config.get('extensions.refstorage') ?? 'files';
+  if (storage !== 'files') refuse(`keeps its refs as ${storage}`);
+  if (config.getBoolean('extensions.worktreeconfig', false)) refuse('has a configuration per work tree');
+  if (config.getBoolean('core.sparsecheckout', false)) refuse('is a sparse checkout');
+  if (config.get('extensions.partialclone') !== undefined) refuse('is a partial clone');
+}
+
+/** `{ key: value }`, or nothing when the value is undefined: what exactOptionalPropertyTypes asks for. */
+export function optional<Key extends string, Value>(key: Key, value: Value | undefined): Partial<Record<Key, Value>> {
+  return value === undefined ? {} : ({ [key]: value } as Record<Key, Value>);
+}

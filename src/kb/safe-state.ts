@@ -1,0 +1,60 @@
+import { isErrno } from '../disk/durable.js';
+import { KbError } from '../errors.js';
+import type { GitIndex } from '../git/index/index-file.js';
+import type { TreeChange } from '../git/objects/tree-diff.js';
+import type { RepoPath } from '../git/paths.js';
+import { operationInProgress } from '../git/worktree/unsafe-state.js';
+import { join } from 'node:path';
+import type { Kb } from './open.js';
+
+/**
+ * Refuses to start a cycle where native git is in the middle of something, or where the KB's content
+ * claims the lock's own path.
+ * @throws KbError E_UNSAFE_STATE; nothing was changed
+ */
+export function requireSafeState(kb: Kb, index: GitIndex): void {
+  const operation = operationInProgress(kb.surroundings.disk, kb.gitDir);
+  if (operation !== undefined) {
+    throw new KbError('E_UNSAFE_STATE', `native git is in the middle of ${operation.what} here`, { hint: operation.hint });
+  }
+  const unmerged = index.unmergedPaths();
+  if (unmerged.length > 0) {
+    throw new KbError('E_UNSAFE_STATE', `native git left unmerged files: ${unmerged.slice(0, 3).join(', ')}`, {
+      hint: 'edit them, then: git add FILE, and git commit',
+      details: { paths: unmerged.slice(0, 100) },
+    });
+  }
+  const lockPath = '.kb_operations.lock' as RepoPath;
+  if (index.get(lockPath) !== undefined || index.hasUnder(lockPath)) {
+    throw new KbError('E_UNSAFE_STATE', 'this repository tracks .kb_operations.lock, the path of the lock itself', {
+      hint: 'take it out of the repository: git rm -r --cached .kb_operations.lock, commit and push',
+    });
+  }
+  requireFreeIndex(kb);
+}
+
+/** index.lock is native git's own lock on index and work tree; it is respected before anything leaves for the remote. */
+export function requireFreeIndex(kb: Kb): void {
+  const lock = join(kb.gitDir, 'index.lock');
+  try {
+    kb.surroundings.disk.lstatSync(lock);
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) return;
+    throw error;
+  }
+  throw new KbError('E_UNSAFE_STATE', `another git process holds ${lock}`, {
+    hint: 'wait until it is done; if it crashed: kb unlock',
+  });
+}
+
+/** @throws KbError E_UNSAFE_STATE when files that are in no commit stand where the changes go */
+export function requireNothingInTheWay(kb: Kb, changes: readonly TreeChange[], index: GitIndex): void {
+  const obstacles = kb.worktree.obstacles(changes, index);
+  if (obstacles.length === 0) return;
+  const named = obstacles.slice(0, 3).map(({ path, reason }) => `${path} (${reason})`);
+  const more = obstacles.length > 3 ? ` and ${obstacles.length - 3} more` : '';
+  throw new KbError('E_UNSAFE_STATE', `uncommitted files are in the way: ${named.join(', ')}${more}; nothing was changed`, {
+    hint: 'commit and merge them with: kb sync',
+    details: { obstacles },
+  });
+}

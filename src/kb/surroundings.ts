@@ -1,0 +1,63 @@
+import { nodeDisk, type Disk } from '../disk/disk.js';
+
+/** What a use case tells while it works; whoever calls decides whether and how to show it. */
+export type Report =
+  | { readonly kind: 'waiting'; readonly holder: string | undefined; readonly waitedMs: number }
+  | { readonly kind: 'step'; readonly text: string }
+  | { readonly kind: 'progress'; readonly phase: string; readonly done?: number; readonly total?: number; readonly bytes?: number }
+  | { readonly kind: 'warning'; readonly text: string };
+
+export interface Clock {
+  /** Milliseconds since 1970, as the user's calendar has it; may jump. */
+  wall(): number;
+  /** Milliseconds since some moment; never jumps. For durations and deadlines. */
+  monotonic(): number;
+  /** Minutes east of UTC at a moment given in wall milliseconds. */
+  offsetMinutes(wallMs: number): number;
+  /** Resolves after the time, rejects when the signal aborts. */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>;
+}
+
+/** All that a use case takes from the machine, injected so that tests can replace any of it. */
+export interface Surroundings {
+  readonly disk: Disk;
+  readonly env: NodeJS.ProcessEnv;
+  readonly cwd: string;
+  readonly clock: Clock;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
+  readonly signal?: AbortSignal;
+  readonly report: (event: Report) => void;
+}
+
+export const systemClock: Clock = {
+  wall: () => Date.now(),
+  monotonic: () => performance.now(),
+  offsetMinutes: (wallMs) => -new Date(wallMs).getTimezoneOffset(),
+  sleep: (ms, signal) =>
+    new Promise((resolve, reject) => {
+      const stop = (): void => {
+        clearTimeout(timer);
+        reject(signal?.reason as Error);
+      };
+      const timer = setTimeout(() => {
+        signal?.removeEventListener('abort', stop);
+        resolve();
+      }, ms);
+      if (signal?.aborted === true) stop();
+      else signal?.addEventListener('abort', stop, { once: true });
+    }),
+};
+
+/** The real machine; `over` replaces single parts. */
+export function surroundings(over: Partial<Surroundings> = {}): Surroundings {
+  return {
+    disk: nodeDisk,
+    env: process.env,
+    cwd: process.cwd(),
+    clock: systemClock,
+    random: Math.random,
+    report: () => undefined,
+    ...over,
+  };
+}

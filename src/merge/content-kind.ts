@@ -1,0 +1,19 @@
+import { isUtf8 } from 'node:buffer';
+
+/** How far git looks for a NUL byte before it calls a file binary (gitattributes(5), "diff": xdiff-interface's first few bytes). */
+const BINARY_PROBE_BYTES = 8000;
+
+/** Beyond this a file is no text that a person merges by lines; bounds the memory of one merge. */
+export const LARGEST_TEXT_BYTES = 64 * 1024 * 1024;
+
+export type ContentKind = 'text' | 'binary' | 'encoding';
+
+/**
+ * Whether a file may be merged line by line. `binary`: a NUL among its first 8000 bytes (git's rule) or
+ * larger than {@link LARGEST_TEXT_BYTES}. `encoding`: not UTF-8; its lines may mean something else than
+ * their bytes seem to say (UTF-16 without NUL, Shift JIS), so a merge of them would be a guess.
+ */
+export function contentKind(data: Uint8Array): ContentKind {
+  if (data.length > LARGEST_TEXT_BYTES || data.subarray(0, BINARY_PROBE_BYTES).includes(0)) return 'binary';
+  return isUtf8(data) ? 'text' : 'encoding';
+}

@@ -1,0 +1,257 @@
+import { Agent, request as httpRequest } from 'node:http';
+import type { RequestOptions, ClientRequest } from 'node:http';
+import type { RemoteClock, RemoteOptions } from '../open.js';
+import type { Delivery, Reply, RequestBody } from './exchange.js';
+import { KbError, isKbError, redact } from '../../errors.js';
+import { printable } from '../../printable.js';
+import { discard, exchange } from './exchange.js';
+
+/** Silence that long means that the other side is gone: git's servers send a keep-alive every 5 s. */
+const IDLE_MS = 120_000;
+const CONNECT_MS = 30_000;
+/** A `Retry-After` up to this is waited for here; a longer one is the caller's to decide on. */
+const MAX_POLITE_WAIT_MS = 10_000;
+const MAX_REDIRECTS = 5;
+
+export interface SessionRequest {
+  readonly method: 'GET' | 'POST';
+  /** Below the repository's URL, such as `git-upload-pack`. */
+  readonly path: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Makes the body; called again when the request has to be repeated. */
+  readonly body?: () => RequestBody;
+  /**
+   * Sent again when a kept-alive connection turns out to have been closed meanwhile, and after a 503 that
+   * names a time: only for requests that change nothing.
+   */
+  readonly repeatable: boolean;
+  readonly delivery?: Delivery;
+}
+
+/**
+ * All HTTP with one repository: one connection that is kept alive, one deadline, the credentials and the
+ * origin that they belong to.
+ */
+export class HttpSession {
+  requests = 0;
+  /** Redirected away from the origin that the credentials are for. */
+  leftOrigin = false;
+  #base: URL;
+  #authorization: string | undefined;
+  #hadReply = false;
+  #transport: Promise<Transport> | undefined;
+  readonly #clock: RemoteClock;
+  readonly #deadline: number;
+
+  constructor(
+    base: URL,
+    authorization: string | undefined,
+    private readonly options: RemoteOptions,
+  ) {
+    this.#base = base;
+    this.#authorization = authorization;
+    this.#clock = options.clock ?? systemClock;
+    this.#deadline = this.#clock.now() + options.timeoutMs;
+  }
+
+  get host(): string {
+    return this.#base.host;
+  }
+
+  /**
+   * Sends a request; follows redirects (first reply only, as git's `http.followRedirects=initial`) and obeys
+   * short waits that the server asks for. The reply may have any other status.
+   * @throws KbError E_NETWORK, the abort reason, or what the body threw
+   */
+  async send(request: SessionRequest): Promise<Reply> {
+    for (;;) {
+      const reply = await this.#sendAndFollow(request);
+      const wait = retryAfterMs(reply, request);
+      if (wait === undefined || wait > MAX_POLITE_WAIT_MS || wait >= this.#remainingMs()) return reply;
+      notDelivered(request);
+      await discard(reply);
+      await this.#clock.sleep(wait, this.options.signal);
+    }
+  }
+
+  /**
+   * Lets node notice connections that the server closed while kb was busy, so that a request that must not
+   * be sent twice does not go out on a dead one.
+   */
+  async dropDeadConnections(): Promise<void> {
+    await new Promise<void>((resolve) => setImmediate(resolve));
+  }
+
+  close(): void {
+    this.#transport?.then(
+      (transport) => transport.agent.destroy(),
+      () => undefined, // never opened: nothing to close
+    );
+  }
+
+  async #sendAndFollow(request: SessionRequest): Promise<Reply> {
+    let url = new URL(`${this.#base.href.replace(/\/$/, '')}/${request.path}`);
+    for (let followed = 0; ; followed += 1) {
+      const reply = await this.#sendTo(url, request);
+      if (!isRedirect(reply.status)) {
+        this.#hadReply = true;
+        return reply;
+      }
+      notDelivered(request);
+      await discard(reply);
+      if (this.#hadReply) throw redirectError(reply, 'in the middle of the conversation');
+      if (followed === MAX_REDIRECTS) throw redirectError(reply, 'too often');
+      url = this.#redirectTarget(reply, request);
+    }
+  }
+
+  /** Moves the session to where the repository is now. Credentials do not move to another origin. */
+  #redirectTarget(reply: Reply, request: SessionRequest): URL {
+    const location = reply.headers.location ?? '';
+    if (!URL.canParse(location, reply.url.href)) throw redirectError(reply, 'to nowhere');
+    const target = new URL(location, reply.url);
+    target.username = '';
+    target.password = '';
+    if (target.protocol !== 'https:' && target.protocol !== 'http:') throw redirectError(reply, `to a ${target.protocol} address`);
+    if (reply.url.protocol === 'https:' && target.protocol === 'http:') throw redirectError(reply, 'from https to http');
+    if (!target.href.endsWith(`/${request.path}`)) throw redirectError(reply, 'to a page that is no git repository (a sign-in page?)');
+    if (target.origin !== reply.url.origin) {
+      this.#authorization = undefined;
+      this.leftOrigin = true;
+      this.close();
+      this.#transport = undefined;
+    }
+    this.#base = new URL(target.href.slice(0, -request.path.length - 1));
+    return target;
+  }
+
+  async #sendTo(url: URL, request: SessionRequest): Promise<Reply> {
+    // A connection may die at the instant it is used again; once more on a fresh one, never more.
+    for (let attempt = 0; ; attempt += 1) {
+      let reused = false;
+      try {
+        const transport = await (this.#transport ??= this.#openTransport(url));
+        if (this.#remainingMs() <= 0) throw this.#tooLate();
+        this.requests += 1;
+        return await exchange({
+          request: (options) => {
+            const sent = transport.request(options);
+            sent.once('socket', () => (reused = sent.reusedSocket));
+            return sent;
+          },
+          agent: transport.agent,
+          url,
+          method: request.method,
+          headers: this.#headers(request),
+          body: request.body?.(),
+          delivery: request.delivery,
+          remainingMs: () => this.#remainingMs(),
+          idleMs: this.options.idleTimeoutMs ?? IDLE_MS,
+          connectMs: CONNECT_MS,
+          signal: this.options.signal,
+        });
+      } catch (error) {
+        const isStale = reused && isKbError(error, 'E_NETWORK') && /^(ECONNRESET|EPIPE)$/.test(String(error.details['errno']));
+        if (!isStale || !request.repeatable || attempt > 0) throw error;
+      }
+    }
+  }
+
+  #headers(request: SessionRequest): Record<string, string> {
+    return {
+      // Some hosts recognise git clients by this beginning and send others a web page.
+      'User-Agent': `git/2.0 (${this.options.userAgent ?? 'kb'})`,
+      ...request.headers,
+      ...(this.#authorization === undefined ? {} : { Authorization: this.#authorization }),
+    };
+  }
+
+  #remainingMs(): number {
+    return this.#deadline - this.#clock.now();
+  }
+
+  #tooLate(): KbError {
+    return new KbError('E_NETWORK', `no reply from ${this.host} in time: the time for the whole operation is over`, {
+      details: { host: this.host, timedOut: true },
+    });
+  }
+
+  async #openTransport(url: URL): Promise<Transport> {
+    // An own agent: node's global one ends connections that are silent for 5 s, as during a slow hook.
+    const settings = { keepAlive: true, maxSockets: 1, maxFreeSockets: 1 };
+    if (url.protocol === 'http:') return { agent: new Agent(settings), request: httpRequest };
+    const https = await import('node:https');
+    return { agent: new https.Agent({ ...settings, ...this.#authorities() }), request: https.request };
+  }
+
+  /** `GIT_SSL_CAINFO` (git(1)): the authorities to trust, in place of the usual ones. */
+  #authorities(): { ca?: Buffer } {
+    const file = this.options.env['GIT_SSL_CAINFO'] ?? '';
+    if (file === '') return {};
+    try {
+      return { ca: this.options.disk.readFileSync(file) };
+    } catch (error) {
+      throw new KbError('E_USAGE', `GIT_SSL_CAINFO names a file that cannot be read: ${printable(file)}`, { cause: error });
+    }
+  }
+}
+
+interface Transport {
+  readonly agent: Agent;
+  readonly request: (options: RequestOptions) => ClientRequest;
+}
+
+const systemClock: RemoteClock = {
+  now: () => performance.now(),
+  sleep: (milliseconds, signal) =>
+    new Promise((resolve, reject) => {
+      const stop = (): void => {
+        clearTimeout(timer);
+        const reason: unknown = signal?.reason;
+        reject(reason instanceof KbError ? reason : new KbError('E_INTERRUPTED', 'the transfer was stopped', { cause: reason }));
+      };
+      const timer = setTimeout(() => {
+        signal?.removeEventListener('abort', stop);
+        resolve();
+      }, milliseconds);
+      if (signal?.aborted === true) stop();
+      else signal?.addEventListener('abort', stop, { once: true });
+    }),
+};
+
+/**
+ * What a 429 or 503 asks for, in milliseconds; undefined: not to be repeated. A 429 was turned away before
+ * anything was done; behind a 503 a gateway may have passed the request on, so only harmless ones repeat.
+ */
+function retryAfterMs(reply: Reply, request: SessionRequest): number | undefined {
+  if (reply.status !== 429 && !(reply.status === 503 && request.repeatable)) return undefined;
+  return parseRetryAfter(reply.headers['retry-after'], Date.now());
+}
+
+/**
+ * Seconds or an HTTP date (RFC 9110, 10.2.3) as milliseconds from now.
+ * @param now wall clock, milliseconds since the epoch
+ */
+export function parseRetryAfter(value: string | undefined, now: number): number | undefined {
+  if (value === undefined) return undefined;
+  if (/^\d{1,9}$/.test(value.trim())) return Number(value) * 1000;
+  const date = Date.parse(value);
+  return Number.isNaN(date) ? undefined : Math.max(0, date - now);
+}
+
+/** The server turned the request away before anything was done with it. */
+function notDelivered(request: SessionRequest): void {
+  if (request.delivery !== undefined) request.delivery.possible = false;
+}
+
+function isRedirect(status: number): boolean {
+  return status === 301 || status === 302 || status === 303 || status === 307 || status === 308;
+}
+
+function redirectError(reply: Reply, how: string): KbError {
+  const target = printable(redact(reply.headers.location ?? ''), 200);
+  return new KbError('E_NETWORK', `${reply.url.host} redirects ${how}: ${target}`, {
+    retryable: false,
+    hint: 'use the address that the repository has now; if it is private, check the credentials',
+  });
+}

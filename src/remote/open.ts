@@ -1,0 +1,38 @@
+import type { Disk } from '../disk/disk.js';
+import type { Remote } from './remote.js';
+import type { RemoteUrl } from './url.js';
+
+/** Time as the remote needs it; tests give their own. */
+export interface RemoteClock {
+  /** Monotonic milliseconds. */
+  now(): number;
+  /** Resolves after so many milliseconds; rejects with the signal's reason when it is aborted. */
+  sleep(milliseconds: number, signal?: AbortSignal): Promise<void>;
+}
+
+export interface RemoteOptions {
+  readonly disk: Disk;
+  readonly env: NodeJS.ProcessEnv;
+  /** Milliseconds for everything that is done with this remote, counted from its opening. */
+  readonly timeoutMs: number;
+  /** Milliseconds without a byte in either direction before the remote counts as gone; default: `timeoutMs`. */
+  readonly idleTimeoutMs?: number;
+  readonly signal?: AbortSignal;
+  /** Allows credentials over plain http to hosts other than loopback. */
+  readonly insecure?: boolean;
+  readonly userAgent?: string;
+  readonly clock?: RemoteClock;
+}
+
+/**
+ * Opens a remote without talking to it yet. Each kind is loaded only when it is used: a cycle over http
+ * pays nothing for local remotes and the other way round.
+ */
+export async function openRemote(url: RemoteUrl, options: RemoteOptions): Promise<Remote> {
+  if (url.kind === 'local') {
+    const { openLocalRemote } = await import('./local/local-remote.js');
+    return openLocalRemote(url.href, options);
+  }
+  const { openHttpRemote } = await import('./http/http-remote.js');
+  return openHttpRemote(url, options);
+}
