@@ -1,7 +1,9 @@
 #!/usr/bin/env node
-import { readFileSync, statSync } from 'node:fs';
-import * as nodeModule from 'node:module';
-import { isAbsolute, join } from 'node:path';
+
+// Not `import`: for that Node would load everything that can be reached from `fs`, streams first of all.
+const builtin = process.getBuiltinModule ?? (await import('node:module')).createRequire(import.meta.url);
+const { readFileSync, statSync } = builtin('node:fs');
+const { isAbsolute, join } = builtin('node:path');
 
 const { version, engines } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
 const oldest = Number(/\d+/.exec(engines.node)[0]);
@@ -17,7 +19,7 @@ if (Number.parseInt(process.versions.node, 10) < oldest) {
   process.stdout.write(`${argv.includes('--json') ? JSON.stringify({ ok: true, ...facts }) : text}\n`);
 } else {
   const cache = ownCacheDirectory();
-  if (cache !== undefined) nodeModule.enableCompileCache?.(join(cache, 'kb', 'compiled'));
+  if (cache !== undefined) builtin('node:module').enableCompileCache?.(join(cache, 'kb', 'compiled'));
   const { start } = await import('../dist/cli/start.js');
   await start(new URL('..', import.meta.url));
 }

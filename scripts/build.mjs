@@ -10,11 +10,14 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
-import { lazyOclif } from './oclif-lazy.mjs';
+import { fetchBuiltins } from './builtins.mjs';
+import { lazyOclif, RARE_PACKAGES } from './oclif-lazy.mjs';
 import { thirdPartyNotices } from './third-party.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const out = join(root, 'dist');
+const require = createRequire(import.meta.url);
+const oclifCore = createRequire(require.resolve('@oclif/core'));
 
 const commands = readdirSync(join(root, 'src/commands'), { recursive: true })
   .map((name) => String(name).replaceAll('\\', '/'))
@@ -23,41 +26,56 @@ const commands = readdirSync(join(root, 'src/commands'), { recursive: true })
 
 rmSync(out, { recursive: true, force: true });
 
-const result = await build({
+const common = {
   absWorkingDir: root,
+  bundle: true,
+  platform: 'node',
+  target: 'node20',
+  minifySyntax: true,
+  minifyWhitespace: true, // names are kept: a stack trace of a user must be readable
+  legalComments: 'none', // dist/THIRD-PARTY-NOTICES.txt holds them
+  metafile: true,
+  logLevel: 'warning',
+};
+
+/** proper-lockfile's file system: kb gives it its own, so the package that patches all of `fs` when it is loaded is left out. */
+const plainFs = {
+  name: 'plain-fs',
+  setup: ({ onResolve }) => onResolve({ filter: /^graceful-fs$/ }, () => ({ path: 'fs', namespace: 'builtin' })),
+};
+
+const main = await build({
+  ...common,
   entryPoints: {
     index: 'src/index.ts',
     'cli/start': 'src/cli/start.ts',
     ...Object.fromEntries(commands.map((name) => [`commands/${name}`, `src/commands/${name}.ts`])),
   },
   outdir: 'dist',
-  bundle: true,
   splitting: true,
   format: 'esm',
-  platform: 'node',
-  target: 'node20',
   chunkNames: 'chunks/[name]-[hash]',
-  minifySyntax: true,
-  minifyWhitespace: true, // names are kept: a stack trace of a user must be readable
-  legalComments: 'none', // dist/THIRD-PARTY-NOTICES.txt holds them
-  metafile: true,
-  alias: { 'graceful-fs': 'node:fs' }, // it patches all of fs at load time, for a lock that needs six calls
   define: { __dirname: 'import.meta.dirname', __filename: 'import.meta.filename' },
   external: ['typescript'], // oclif would transpile a plugin's sources with it; kb has no plugins
-  banner: {
-    js: "import{createRequire as createRequireForBundle}from'node:module';const require=createRequireForBundle(import.meta.url);",
-  },
-  plugins: [lazyOclif()],
-  logLevel: 'warning',
+  plugins: [plainFs, fetchBuiltins(), lazyOclif()],
 });
 
-checkWhatStartsLoad(result.metafile);
-writeFileSync(join(out, 'THIRD-PARTY-NOTICES.txt'), thirdPartyNotices(result.metafile, root));
+const vendor = await build({
+  ...common,
+  entryPoints: Object.fromEntries(RARE_PACKAGES.map((name) => [name, oclifCore.resolve(name)])),
+  outdir: 'dist/vendor',
+  outExtension: { '.js': '.cjs' },
+  format: 'cjs',
+});
 
-if (process.argv.includes('--meta')) writeFileSync(join(out, 'meta.json'), JSON.stringify(result.metafile));
+checkNothingIsMissing(main.metafile);
+checkWhatStartsLoad(main.metafile);
+writeFileSync(join(out, 'THIRD-PARTY-NOTICES.txt'), thirdPartyNotices([main.metafile, vendor.metafile], root));
+
+if (process.argv.includes('--meta')) writeFileSync(join(out, 'meta.json'), JSON.stringify(main.metafile));
 
 // Types for the library only: what src/index.ts reaches.
-const typescript = createRequire(import.meta.url).resolve('typescript/bin/tsc');
+const typescript = require.resolve('typescript/bin/tsc');
 execFileSync(process.execPath, [typescript, '-p', join(root, 'tsconfig.types.json')], { stdio: 'inherit' });
 if (!existsSync(join(out, 'types/index.d.ts'))) throw new Error('no types were emitted for the library');
 
@@ -77,5 +95,15 @@ function checkWhatStartsLoad({ outputs }) {
       for (const { path, kind } of outputs[file].imports)
         if (kind === 'import-statement' && path in outputs) seen.add(path);
     }
+  }
+}
+
+/** An external `require` in an ES module fails when it is reached, which no test may do. oclif tries these two in vain. */
+function checkNothingIsMissing({ outputs }) {
+  for (const [name, { imports }] of Object.entries(outputs)) {
+    const missing = imports.find(
+      ({ external, kind, path }) => external && kind === 'require-call' && !/^(typescript|pnpapi)$/.test(path),
+    );
+    if (missing !== undefined) throw new Error(`${name} requires ${missing.path}, which is not in the bundle`);
   }
 }

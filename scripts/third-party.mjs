@@ -9,9 +9,9 @@ const ALLOWED = new Set(['MIT', 'ISC', 'BSD-2-Clause', 'BSD-3-Clause', 'Apache-2
  * that nothing has to be remembered when a dependency changes.
  * @throws Error for a package without a licence text or under a licence that nobody has looked at yet
  */
-export function thirdPartyNotices(metafile, root) {
+export function thirdPartyNotices(metafiles, root) {
   const folders = new Set();
-  for (const output of Object.values(metafile.outputs)) {
+  for (const output of metafiles.flatMap(({ outputs }) => Object.values(outputs))) {
     for (const [input, { bytesInOutput }] of Object.entries(output.inputs)) {
       const folder = /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(input)?.[0];
       if (folder !== undefined && bytesInOutput > 0) folders.add(folder);

@@ -31,6 +31,11 @@ export function exitCodeOf(code: ErrorCode): number {
   return TABLE[code].exitCode;
 }
 
+/** What to type next when the thrower of the error knows nothing better. */
+export function hintOf(code: ErrorCode): string {
+  return TABLE[code].hint;
+}
+
 export type ErrorDetails = Readonly<Record<string, unknown>>;
 
 export interface KbErrorOptions {

@@ -35,6 +35,7 @@ export function parseGitDate(
   if (
     parts !== undefined &&
     timestamp >= 0 &&
+    parts.month <= 12 &&
     new Date(local).getUTCDate() === parts.day &&
     parts.hour < 24 &&
     parts.minute < 60 &&

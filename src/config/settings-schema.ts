@@ -76,7 +76,7 @@ export const SETTINGS = [
     kind: 'boolean',
     default: 'true',
     env: ['KB_GIT_ENABLED'],
-    description: 'Whether edits are committed at all; false writes the file and nothing else.',
+    description: 'Whether the remote is used at all; false keeps every edit as a local commit.',
   },
   {
     key: 'autoPush',
@@ -91,9 +91,16 @@ export const SETTINGS = [
   {
     key: 'authToken',
     kind: 'text',
-    env: ['KB_GIT_AUTH_TOKEN', 'GITHUB_TOKEN', 'GH_TOKEN'],
+    env: ['KB_GIT_AUTH_TOKEN'],
     secret: true,
     description: 'Token for http(s) remotes.',
+  },
+  {
+    key: 'githubToken',
+    kind: 'text',
+    env: ['GITHUB_TOKEN', 'GH_TOKEN'],
+    secret: true,
+    description: 'Token for remotes on GitHub only.',
   },
   {
     key: 'authUser',

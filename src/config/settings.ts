@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { registerSecret } from '../errors.js';
+import { redact, registerSecret } from '../errors.js';
 import type { Disk } from '../disk/disk.js';
 import type { Person } from './author.js';
 import type { GitConfig } from './git-config.js';
@@ -30,6 +30,8 @@ export interface Settings {
   readonly gitEnabled: boolean;
   readonly autoPush: boolean;
   readonly authToken?: string;
+  /** Goes to GitHub and nowhere else. */
+  readonly githubToken?: string;
   readonly authUser?: string;
   readonly lockTimeoutMs: number;
   readonly gitTimeoutMs: number;
@@ -176,6 +178,7 @@ function toSettings(found: ReadonlyMap<string, Found>): Settings {
     gitEnabled: value('gitEnabled'),
     autoPush: value('autoPush'),
     ...optional('authToken', 'authToken'),
+    ...optional('githubToken', 'githubToken'),
     ...optional('authUser', 'authUser'),
     lockTimeoutMs: value('lockTimeout'),
     gitTimeoutMs: value('gitTimeout'),
@@ -207,7 +210,13 @@ function explain(found: ReadonlyMap<string, Found>): Setting[] {
   return (SETTINGS as readonly SettingRow[]).flatMap((row) => {
     const one = found.get(row.key);
     if (one === undefined || row.key === 'author') return []; // shown as author.name and author.email
-    const value = row.secret === true ? '***' : row.kind === 'duration' ? `${Number(one.value) / 1000}s` : one.value;
-    return [{ key: row.key, value, source: one.source, secret: row.secret ?? false }];
+    return [{ key: row.key, value: shown(row, one.value), source: one.source, secret: row.secret ?? false }];
   });
+}
+
+/** A URL in a variable may carry credentials; those are masked like a token. */
+function shown(row: SettingRow, value: unknown): unknown {
+  if (row.secret === true) return '***';
+  if (row.kind === 'duration') return `${Number(value) / 1000}s`;
+  return typeof value === 'string' ? redact(value) : value;
 }

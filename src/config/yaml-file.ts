@@ -46,7 +46,7 @@ export async function readYamlFile(
     return range?.[0] === undefined ? 1 : lines.linePos(range[0]).line;
   };
   const document = parseSafely(
-    () => parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true, logLevel: 'silent' }),
+    () => parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true, logLevel: 'error' }),
     path,
   );
   const problem = document.errors[0] ?? document.warnings[0];

@@ -1,5 +1,13 @@
 import { join } from 'node:path';
-import { asStorageError, isErrno, readFileIfExists, removeFile, syncDirectory, temporaryName, writeFileAtomic } from '../disk/durable.js';
+import {
+  asStorageError,
+  isErrno,
+  readFileIfExists,
+  removeFile,
+  syncDirectory,
+  temporaryName,
+  writeFileAtomic,
+} from '../disk/durable.js';
 import type { Disk } from '../disk/disk.js';
 import { KbError } from '../errors.js';
 import { branchRef } from './ids.js';
@@ -41,10 +49,21 @@ export function initRepository(disk: Disk, gitDir: string, options: { bare: bool
   const branch = branchRef(options.branch);
   try {
     if (readFileIfExists(disk, join(gitDir, 'HEAD')) !== undefined) {
-      throw new KbError('E_UNSAFE_STATE', `there is a git repository already: ${gitDir}`, { hint: 'choose another directory' });
+      throw new KbError('E_UNSAFE_STATE', `there is a git repository already: ${gitDir}`, {
+        hint: 'choose another directory',
+      });
     }
     const made = new Set<string>();
-    for (const directory of ['', 'objects', 'objects/info', 'objects/pack', 'refs', 'refs/heads', 'refs/tags', 'info']) {
+    for (const directory of [
+      '',
+      'objects',
+      'objects/info',
+      'objects/pack',
+      'refs',
+      'refs/heads',
+      'refs/tags',
+      'info',
+    ]) {
       disk.mkdirSync(join(gitDir, directory), { recursive: true });
       made.add(join(gitDir, directory));
     }

@@ -162,7 +162,11 @@ export class Contender {
   }
 
   private waiting(owner: OwnerRecord | undefined, ahead: number): Waiting {
-    const pause = Math.min(FIRST_PAUSE_MS * 2 ** Math.min(this.looks, 10), PAUSE_PER_PLACE_MS * (ahead + 1), LONGEST_PAUSE_MS);
+    const pause = Math.min(
+      FIRST_PAUSE_MS * 2 ** Math.min(this.looks, 10),
+      PAUSE_PER_PLACE_MS * (ahead + 1),
+      LONGEST_PAUSE_MS,
+    );
     return { owner, place: ahead + 1, pauseMs: pause * (0.75 + this.deps.random() / 2) };
   }
 }

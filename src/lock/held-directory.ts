@@ -64,7 +64,9 @@ export class HeldDirectory {
   /** Never throws, whatever is wrong: it is called from proper-lockfile's timer. */
   readonly markLost = (): void => {
     if (this.abort.signal.aborted || this.isReleased) return;
-    this.abort.abort(new KbError('E_LOCK_LOST', `the lock on ${this.paths.directory} was taken away from this process`));
+    this.abort.abort(
+      new KbError('E_LOCK_LOST', `the lock on ${this.paths.directory} was taken away from this process`),
+    );
   };
 
   /** Gives the lock back if it is still ours. @throws the file system's errors */
@@ -128,7 +130,8 @@ export class HeldDirectory {
     // A network file system may have done the rename and lost the reply; asked again, it says ENOENT.
     if (sight?.key === this.id) return true;
     // POSIX: ENOTEMPTY or EEXIST. Windows: EPERM or EACCES for any existing target.
-    if (isErrno(error, 'ENOTEMPTY', 'EEXIST') || (sight !== undefined && isErrno(error, 'EPERM', 'EACCES'))) return false;
+    if (isErrno(error, 'ENOTEMPTY', 'EEXIST') || (sight !== undefined && isErrno(error, 'EPERM', 'EACCES')))
+      return false;
     throw error;
   }
 

@@ -3,7 +3,16 @@ import type { Disk } from '../disk/disk.js';
 import { isErrno } from '../disk/durable.js';
 import { OWNER_FILE, readOwner, type LockPaths } from './layout.js';
 import type { OwnerRecord } from './owner.js';
-import { discard, discardFile, goneName, listSide, makeOwnerDirectory, removeSideIfEmpty, withSide, writeOwner } from './side.js';
+import {
+  discard,
+  discardFile,
+  goneName,
+  listSide,
+  makeOwnerDirectory,
+  removeSideIfEmpty,
+  withSide,
+  writeOwner,
+} from './side.js';
 
 const WAITER = /^wait_(\d{9})_([0-9a-f]{32})$/;
 const HIGHEST_NUMBER = 999_999_999;

@@ -17,9 +17,14 @@ export type LivenessProbe = (owner: OwnerRecord) => Liveness;
  * On Linux only /proc is read. Elsewhere signal 0 is a probe that is not delivered. No pid out of a file is
  * ever signalled.
  */
-export function livenessProbe(disk: Disk, me: ProcessIdentity, platform: NodeJS.Platform = process.platform): LivenessProbe {
+export function livenessProbe(
+  disk: Disk,
+  me: ProcessIdentity,
+  platform: NodeJS.Platform = process.platform,
+): LivenessProbe {
   return (owner) => {
-    if (owner.host !== me.host || owner.bootId !== me.bootId || owner.pidNamespace !== me.pidNamespace) return 'unknown';
+    if (owner.host !== me.host || owner.bootId !== me.bootId || owner.pidNamespace !== me.pidNamespace)
+      return 'unknown';
     if (platform !== 'linux') return probeBySignalZero(owner.pid);
     if (me.bootId === '' || me.pidNamespace === '') return 'unknown';
     return probeByProc(disk, owner);

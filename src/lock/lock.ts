@@ -126,7 +126,8 @@ export function inspectLock(directory: string, dependencies: Partial<LockDepende
     if (sight === undefined) return { held: false, stale: false };
     const nowMs = deps.clock.wallMs();
     const { owner } = sight;
-    if (owner === undefined) return { held: true, stale: false, damaged: true, ageMs: Math.max(0, nowMs - sight.mtimeMs) };
+    if (owner === undefined)
+      return { held: true, stale: false, damaged: true, ageMs: Math.max(0, nowMs - sight.mtimeMs) };
     const ageMs = Math.max(0, nowMs - Date.parse(owner.since));
     return { held: true, owner, stale: deps.liveness(owner) === 'dead', ageMs };
   });
@@ -138,7 +139,10 @@ export function inspectLock(directory: string, dependencies: Partial<LockDepende
  * @throws KbError E_LOCK_TIMEOUT, naming the holder, when it lives or cannot be proved dead from here;
  *   E_UNSAFE_STATE, E_NO_KB, E_STORAGE
  */
-export function removeStaleLock(directory: string, dependencies: Partial<LockDependencies> = {}): OwnerRecord | undefined {
+export function removeStaleLock(
+  directory: string,
+  dependencies: Partial<LockDependencies> = {},
+): OwnerRecord | undefined {
   const deps = complete(dependencies);
   const isDead: Verdict = (_subject, owner) => owner !== undefined && deps.liveness(owner) === 'dead';
   return remove(directory, deps, 'unlock', isDead, (sight) => {
@@ -159,11 +163,23 @@ export function takeLockAway(
   dependencies: Partial<LockDependencies> = {},
 ): OwnerRecord | undefined {
   const deps = complete(dependencies);
-  return remove(directory, deps, 'unlock --force', () => true, (sight) => {
-    if (id8 === undefined || sight.owner?.id.slice(0, 8) === id8) return;
-    const held = sight.owner === undefined ? 'without an id' : `${sight.owner.id.slice(0, 8)} of ${describeOwner(sight.owner, deps.clock.wallMs())}`;
-    throw new KbError('E_USAGE', `the lock is not ${id8} but ${held}`, { hint: 'look with: kb status', details: { holder: sight.owner ?? null } });
-  });
+  return remove(
+    directory,
+    deps,
+    'unlock --force',
+    () => true,
+    (sight) => {
+      if (id8 === undefined || sight.owner?.id.slice(0, 8) === id8) return;
+      const held =
+        sight.owner === undefined
+          ? 'without an id'
+          : `${sight.owner.id.slice(0, 8)} of ${describeOwner(sight.owner, deps.clock.wallMs())}`;
+      throw new KbError('E_USAGE', `the lock is not ${id8} but ${held}`, {
+        hint: 'look with: kb status',
+        details: { holder: sight.owner ?? null },
+      });
+    },
+  );
 }
 
 /**
@@ -295,7 +311,8 @@ function openPaths(disk: Disk, directory: string): LockPaths {
   try {
     return new LockPaths(disk.realpathSync(directory));
   } catch (error) {
-    if (isErrno(error, 'ENOENT', 'ENOTDIR')) throw new KbError('E_NO_KB', `there is no directory ${directory}`, { cause: error });
+    if (isErrno(error, 'ENOENT', 'ENOTDIR'))
+      throw new KbError('E_NO_KB', `there is no directory ${directory}`, { cause: error });
     throw asStorageError(error, `look at ${directory}`);
   }
 }

@@ -57,7 +57,10 @@ export function currentProcess(disk: Disk): ProcessIdentity {
 export function parseProcessStat(text: string): { readonly state: string; readonly startTime: string } | undefined {
   const end = text.lastIndexOf(')');
   if (end < 0) return undefined;
-  const fields = text.slice(end + 1).trim().split(' '); // fields[0] is field 3
+  const fields = text
+    .slice(end + 1)
+    .trim()
+    .split(' '); // fields[0] is field 3
   const state = fields[0] ?? '';
   const startTime = fields[19] ?? '';
   return /^[A-Za-z]$/.test(state) && /^\d+$/.test(startTime) ? { state, startTime } : undefined;
@@ -94,7 +97,8 @@ export function parseOwner(data: Uint8Array): OwnerRecord | undefined {
     return undefined;
   }
   if (value === null || typeof value !== 'object') return undefined;
-  const field = (name: string): unknown => (Object.hasOwn(value, name) ? (value as Record<string, unknown>)[name] : undefined);
+  const field = (name: string): unknown =>
+    Object.hasOwn(value, name) ? (value as Record<string, unknown>)[name] : undefined;
   const text = (name: string): string | undefined => {
     const item = field(name);
     return typeof item === 'string' && item.length <= 256 ? item : undefined;
@@ -103,9 +107,12 @@ export function parseOwner(data: Uint8Array): OwnerRecord | undefined {
   const [pidNamespace, user, operation] = [text('pidNamespace'), text('user'), text('operation')];
   const [command, since, pid] = [text('command'), text('since'), field('pid')];
   if (field('format') !== FORMAT || typeof pid !== 'number' || !Number.isSafeInteger(pid) || pid < 1) return undefined;
-  if (id === undefined || !/^[0-9a-f]{32}$/.test(id) || since === undefined || Number.isNaN(Date.parse(since))) return undefined;
-  if (startTime === undefined || !/^\d*$/.test(startTime) || host === undefined || bootId === undefined) return undefined;
-  if (pidNamespace === undefined || user === undefined || operation === undefined || command === undefined) return undefined;
+  if (id === undefined || !/^[0-9a-f]{32}$/.test(id) || since === undefined || Number.isNaN(Date.parse(since)))
+    return undefined;
+  if (startTime === undefined || !/^\d*$/.test(startTime) || host === undefined || bootId === undefined)
+    return undefined;
+  if (pidNamespace === undefined || user === undefined || operation === undefined || command === undefined)
+    return undefined;
   return { id, pid, startTime, host, bootId, pidNamespace, user, operation, command, since };
 }
 

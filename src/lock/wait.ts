@@ -70,14 +70,21 @@ export class Wait {
     if (this.signal?.aborted !== true) return;
     const reason: unknown = this.signal.reason;
     if (reason instanceof KbError) throw reason;
-    throw new KbError('E_INTERRUPTED', `interrupted while waiting for the lock on ${this.directory}`, { cause: reason });
+    throw new KbError('E_INTERRUPTED', `interrupted while waiting for the lock on ${this.directory}`, {
+      cause: reason,
+    });
   }
 
   private timedOut(holder: OwnerRecord | undefined): KbError {
-    const who = holder === undefined ? 'its holder is unknown' : `it is held by ${describeOwner(holder, this.clock.wallMs())}`;
+    const who =
+      holder === undefined ? 'its holder is unknown' : `it is held by ${describeOwner(holder, this.clock.wallMs())}`;
     const { waitedMs } = this;
-    return new KbError('E_LOCK_TIMEOUT', `waited ${describeDuration(waitedMs)} for the lock on ${this.directory}: ${who}`, {
-      details: { holder: holder ?? null, waitedMs: Math.round(waitedMs) },
-    });
+    return new KbError(
+      'E_LOCK_TIMEOUT',
+      `waited ${describeDuration(waitedMs)} for the lock on ${this.directory}: ${who}`,
+      {
+        details: { holder: holder ?? null, waitedMs: Math.round(waitedMs) },
+      },
+    );
   }
 }

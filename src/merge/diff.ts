@@ -45,7 +45,13 @@ export function diffLines(before: Int32Array, after: Int32Array): LineChange[] {
  * amid lines without partner would only anchor noise. This keeps a file that was rewritten from costing
  * the square of its length.
  */
-function worthComparing(lines: Int32Array, others: Int32Array, head: number, tail: number, changed: Uint8Array): Int32Array {
+function worthComparing(
+  lines: Int32Array,
+  others: Int32Array,
+  head: number,
+  tail: number,
+  changed: Uint8Array,
+): Int32Array {
   const partners = countById(others);
   const many = Math.min(powerOfTwoNearSqrt(lines.length), MOST_PARTNERS);
   const end = lines.length - tail;
@@ -57,7 +63,8 @@ function worthComparing(lines: Int32Array, others: Int32Array, head: number, tai
   const kept: number[] = [];
   for (let line = head; line < end; line++) {
     const kind = kinds[line];
-    if (kind === FEW_PARTNERS || (kind === MANY_PARTNERS && !isAmidUnmatched(kinds, line, head, end - 1))) kept.push(line);
+    if (kind === FEW_PARTNERS || (kind === MANY_PARTNERS && !isAmidUnmatched(kinds, line, head, end - 1)))
+      kept.push(line);
     else changed[line] = 1;
   }
   return Int32Array.from(kept);
@@ -74,7 +81,12 @@ function isAmidUnmatched(kinds: Uint8Array, line: number, first: number, last: n
   return frequent * 4 < frequent + partnerless;
 }
 
-function countRun(kinds: Uint8Array, from: number, step: 1 | -1, limit: number): { partnerless: number; frequent: number } {
+function countRun(
+  kinds: Uint8Array,
+  from: number,
+  step: 1 | -1,
+  limit: number,
+): { partnerless: number; frequent: number } {
   const run = { partnerless: 0, frequent: 0 };
   for (let at = from + step; step > 0 ? at <= limit : at >= limit; at += step) {
     if (kinds[at] === NO_PARTNER) run.partnerless++;

@@ -66,7 +66,7 @@ function changedRegions(byUs: readonly LineChange[], byThem: readonly LineChange
   const regions: Region[] = [];
   let shiftOurs = 0;
   let shiftTheirs = 0;
-  for (let us = 0, them = 0; us < byUs.length || them < byThem.length; ) {
+  for (let us = 0, them = 0; us < byUs.length || them < byThem.length;) {
     const start = Math.min(byUs[us]?.oldStart ?? Infinity, byThem[them]?.oldStart ?? Infinity);
     let end = start;
     const before = { ours: shiftOurs, theirs: shiftTheirs };

@@ -12,7 +12,7 @@ export interface Lines {
 
 export function splitLines(data: Buffer): Lines {
   const starts: number[] = [0];
-  for (let at = 0; at < data.length; ) {
+  for (let at = 0; at < data.length;) {
     const newline = data.indexOf(NEWLINE, at);
     at = newline < 0 ? data.length : newline + 1;
     starts.push(at);

@@ -35,8 +35,14 @@ export function unmatched(a: Int32Array, b: Int32Array): { a: Uint8Array; b: Uin
   const open: Box[] = [{ aFrom: 0, aTo: a.length, bFrom: 0, bTo: b.length, exact: false }];
   for (let box = open.pop(); box !== undefined; box = open.pop()) {
     let { aFrom, aTo, bFrom, bTo } = box;
-    while (aFrom < aTo && bFrom < bTo && a[aFrom] === b[bFrom]) (aFrom++, bFrom++);
-    while (aFrom < aTo && bFrom < bTo && a[aTo - 1] === b[bTo - 1]) (aTo--, bTo--);
+    while (aFrom < aTo && bFrom < bTo && a[aFrom] === b[bFrom]) {
+      aFrom++;
+      bFrom++;
+    }
+    while (aFrom < aTo && bFrom < bTo && a[aTo - 1] === b[bTo - 1]) {
+      aTo--;
+      bTo--;
+    }
     if (aFrom === aTo) marks.b.fill(1, bFrom, bTo);
     else if (bFrom === bTo) marks.a.fill(1, aFrom, aTo);
     else {

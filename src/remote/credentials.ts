@@ -37,7 +37,11 @@ export function describeCredentials(credentials: Credentials): string {
   return `no credentials were found (looked at ${credentials.tried.join(', ')})`;
 }
 
-function choose(url: RemoteUrl, env: NodeJS.ProcessEnv, sources: readonly string[]): { username: string; password: string; source: string } | undefined {
+function choose(
+  url: RemoteUrl,
+  env: NodeJS.ProcessEnv,
+  sources: readonly string[],
+): { username: string; password: string; source: string } | undefined {
   const own = url.credentials;
   if (own !== undefined && own.password !== '') return { ...own, source: 'the URL' };
   for (const source of sources.slice(1)) {
@@ -59,5 +63,6 @@ function isGitHub(target: URL, env: NodeJS.ProcessEnv): boolean {
 /** A token with a line break in it is two pasted together or a file read wrongly: no server can accept it. */
 function assertOneLine(token: string, source: string): void {
   // eslint-disable-next-line no-control-regex -- control characters are what the rule is about
-  if (/[\u0000-\u001f\u007f]/.test(token)) throw new KbError('E_AUTH', `${source} holds a line break or another control character`);
+  if (/[\u0000-\u001f\u007f]/.test(token))
+    throw new KbError('E_AUTH', `${source} holds a line break or another control character`);
 }

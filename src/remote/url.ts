@@ -53,9 +53,13 @@ export function isLoopback(url: URL): boolean {
  */
 export function assertMayCarryCredentials(url: URL, source: string, insecure: boolean): void {
   if (url.protocol === 'https:' || insecure || isLoopback(url)) return;
-  throw new KbError('E_AUTH', `credentials (from ${source}) would be sent in the clear to ${url.host}; nothing was sent`, {
-    hint: 'use the https:// address, or allow it with --insecure',
-  });
+  throw new KbError(
+    'E_AUTH',
+    `credentials (from ${source}) would be sent in the clear to ${url.host}; nothing was sent`,
+    {
+      hint: 'use the https:// address, or allow it with --insecure',
+    },
+  );
 }
 
 // Control characters can end a header or a line of a protocol; a leading "-" can become an option.
@@ -65,7 +69,8 @@ function refuseUnsafeCharacters(text: string): void {
     throw new KbError('E_USAGE', `a remote cannot begin with "-": ${shown(text)}`, { hint: 'write a path as ./-name' });
   }
   // eslint-disable-next-line no-control-regex -- control characters are what the rule is about
-  if (/[\u0000-\u001f\u007f]/.test(text)) throw new KbError('E_USAGE', `the remote holds control characters: ${shown(text)}`);
+  if (/[\u0000-\u001f\u007f]/.test(text))
+    throw new KbError('E_USAGE', `the remote holds control characters: ${shown(text)}`);
 }
 
 function parseHttp(text: string, options: ParseUrlOptions): RemoteUrl {
@@ -74,7 +79,10 @@ function parseHttp(text: string, options: ParseUrlOptions): RemoteUrl {
   try {
     url = new URL(text);
   } catch (error) {
-    throw new KbError('E_USAGE', `not a valid URL: ${shown(text)}`, { cause: error, hint: 'for example https://host/owner/name.git' });
+    throw new KbError('E_USAGE', `not a valid URL: ${shown(text)}`, {
+      cause: error,
+      hint: 'for example https://host/owner/name.git',
+    });
   }
   if (url.hostname.startsWith('-')) throw new KbError('E_USAGE', `a host cannot begin with "-": ${shown(text)}`);
   if (/%(0[0-9a-f]|1[0-9a-f]|7f)/i.test(url.pathname)) {
@@ -98,7 +106,11 @@ function userinfo(url: URL): { username: string; password: string } | undefined 
   const username = decode(url.username);
   const password = decode(url.password);
   // `https://TOKEN@host` is common: without a password the name itself may be the secret.
-  for (const secret of url.password === '' ? (username.length >= 20 ? [username, url.username] : []) : [password, url.password]) {
+  for (const secret of url.password === ''
+    ? username.length >= 20
+      ? [username, url.username]
+      : []
+    : [password, url.password]) {
     registerSecret(secret);
   }
   return { username, password };
@@ -110,7 +122,9 @@ function filePath(text: string): string {
   const slash = rest.indexOf('/');
   const host = slash < 0 ? rest : rest.slice(0, slash);
   if (slash < 0 || (host !== '' && host.toLowerCase() !== 'localhost')) {
-    throw new KbError('E_USAGE', `a file:// remote needs an absolute path on this machine: ${shown(text)}`, { hint: 'write file:///path/to/repository' });
+    throw new KbError('E_USAGE', `a file:// remote needs an absolute path on this machine: ${shown(text)}`, {
+      hint: 'write file:///path/to/repository',
+    });
   }
   const path = decode(rest.slice(slash));
   refuseUnsafeCharacters(path);

@@ -45,6 +45,7 @@ describe('the tarball', () => {
     /^(package\.json|README\.md|LICENSE|CHANGELOG\.md|oclif\.manifest\.json)$/,
     /^bin\/run\.js$/,
     /^dist\/(index|cli\/start|commands\/[\w/-]+|chunks\/[\w-]+)\.js$/,
+    /^dist\/vendor\/[\w-]+\.cjs$/,
     /^dist\/types\/[\w/-]+\.d\.ts$/,
     /^dist\/THIRD-PARTY-NOTICES\.txt$/,
   ];
@@ -129,16 +130,19 @@ describe('installed from the tarball', () => {
       encoding: 'utf8',
     });
     expect(result).toMatchObject({ status: 0, stderr: '' });
-    expect(result.stdout.split(' ')).toEqual(expect.arrayContaining(['KbError', 'KnowledgeBase', 'withLock']));
+    expect(result.stdout.split(' ')).toEqual(
+      expect.arrayContaining(['KbError', 'addNote', 'openKb', 'readStatus', 'sync']),
+    );
   });
 
   it('has types that a strict program compiles against', () => {
     writeFileSync(
       join(consumer, 'use.ts'),
-      `import { KbError, KnowledgeBase, withLock } from '${pjson.name}';
+      `import { addNote, KbError, openKb, surroundings, type NoteResult } from '${pjson.name}';
        export const code: string = new KbError('E_USAGE', 'x').code;
-       export const open: typeof KnowledgeBase.open = KnowledgeBase.open;
-       export const lock: typeof withLock = withLock;
+       export async function write(directory: string, request: Parameters<typeof addNote>[1]): Promise<NoteResult> {
+         return await addNote(await openKb(surroundings(), { kb: directory }), request);
+       }
        // @ts-expect-error -- an unknown code must not compile; it would if the types had become any
        new KbError('E_NONE', 'x');\n`,
     );

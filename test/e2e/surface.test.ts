@@ -25,9 +25,13 @@ interface ManifestFlag {
   readonly exclusive?: readonly string[];
   readonly dependsOn?: readonly string[];
   readonly hidden?: boolean;
+  readonly summary?: string;
+  readonly description?: string;
 }
 
 interface ManifestArgument {
+  readonly summary?: string;
+  readonly description?: string;
   readonly required?: boolean;
   readonly default?: unknown;
   readonly options?: readonly string[];
@@ -68,7 +72,7 @@ describe('commands, flags and arguments', () => {
     expect(command.summary ?? command.description).toBeTruthy();
     expect(command.examples?.length ?? 0).toBeGreaterThanOrEqual(2);
     for (const [name, part] of [...Object.entries(command.flags), ...Object.entries(command.args)]) {
-      expect([name, part]).toEqual([name, expect.objectContaining({ description: expect.any(String) as string })]);
+      expect([name, part.summary ?? part.description]).toEqual([name, expect.any(String)]);
     }
   });
 
@@ -86,8 +90,8 @@ describe('the fields of --json', () => {
     rmSync(directory, { recursive: true, force: true });
   });
 
-  function kb(...args: string[]): unknown {
-    const { stdout, stderr } = spawnSync(process.execPath, [join(root, 'bin/run.js'), ...args, '--json'], {
+  function kb(exitCode: number, args: readonly string[]): unknown {
+    const { stdout, stderr, status } = spawnSync(process.execPath, [join(root, 'bin/run.js'), ...args, '--json'], {
       cwd: directory,
       encoding: 'utf8',
       // No git on PATH, nothing of this user.
@@ -104,24 +108,29 @@ describe('the fields of --json', () => {
     });
     // The promise of `--json`: one object, alone on stdout.
     if (!stdout.startsWith('{') || !stdout.endsWith('}\n')) throw new Error(`no JSON object: ${stdout}\n${stderr}`);
+    if (status !== exitCode) throw new Error(`kb ${args.join(' ')}: exit code ${String(status)}: ${stdout}`);
     return JSON.parse(stdout);
   }
 
   it('are those of the snapshot', async () => {
     const shapes: Record<string, Shape> = {};
     const run = (title: string, ...args: string[]): void => {
-      shapes[title] = shapeOf(kb(...args));
+      shapes[title] = shapeOf(kb(0, args));
+    };
+    const refuse = (title: string, exitCode: number, ...args: string[]): void => {
+      shapes[title] = shapeOf(kb(exitCode, args));
     };
     run('version', '--version');
-    run('status, no KB', 'status');
+    refuse('status, no KB', 8, 'status');
     run('init', 'init', 'one', '--remote', 'remote.git', '--name', 'one');
     run('init, again', 'init', 'one', '--remote', 'remote.git', '--name', 'one');
     run('clone', 'clone', 'remote.git', 'two');
     run('clone, again', 'clone', 'remote.git', 'two');
     run('note', 'note', '--kb', 'one', 'a note');
+    run('clone, of a KB with notes', 'clone', 'remote.git', 'three');
     run('note, dry run', 'note', '--kb', 'one', '--dry-run', 'a note');
     run('note, not pushed', 'note', '--kb', 'one', '--no-push', 'a note');
-    run('note, empty', 'note', '--kb', 'one', '');
+    refuse('note, empty', 2, 'note', '--kb', 'one', '');
     run('sync, check', 'sync', '--kb', 'one', '--check');
     run('sync, pushes', 'sync', '--kb', 'one');
     run('sync, pulls', 'sync', '--kb', 'two');
@@ -130,8 +139,8 @@ describe('the fields of --json', () => {
     run('unlock, nothing to do', 'unlock', '--kb', 'one');
     run('list', 'list');
     run('config', 'config', '--kb', 'one');
-    run('unknown flag', 'status', '--frobnicate');
-    run('unknown command', 'frobnicate');
+    refuse('unknown flag', 2, 'status', '--frobnicate');
+    refuse('unknown command', 2, 'frobnicate');
     await expect(`${JSON.stringify(shapes, null, 2)}\n`).toMatchFileSnapshot('snapshots/json.json');
   });
 });

@@ -6,7 +6,25 @@ import type { FileMode } from '../../src/git/objects/tree.js';
 import { git, nativeGit } from '../support/native-git.js';
 import { type File, type Files, NativeWorktree, file } from '../unit/git/worktree/native-worktree.js';
 
-const PATHS = ['a', 'a/b', 'a/b/c', 'a/b/d', 'a.md', 'a-b', 'a b/ä', 'é.md', 'e\u0301.md', 'A', 'z/y/x/w', 'z/y', 'z', '日記/本.md', '-x', 'new\nline', '"q"'];
+const PATHS = [
+  'a',
+  'a/b',
+  'a/b/c',
+  'a/b/d',
+  'a.md',
+  'a-b',
+  'a b/ä',
+  'é.md',
+  'e\u0301.md',
+  'A',
+  'z/y/x/w',
+  'z/y',
+  'z',
+  '日記/本.md',
+  '-x',
+  'new\nline',
+  '"q"',
+];
 const CONTENTS = ['one\n', 'two\n', 'no line break', '', 'a/b', '\r\n', '../outside', 'x'.repeat(5000)];
 
 const item = fc.record<File>({
@@ -15,15 +33,17 @@ const item = fc.record<File>({
 });
 
 /** A tree: nothing is below a file. */
-const tree = fc.dictionary(fc.constantFrom(...PATHS), item, { maxKeys: 8, noNullPrototype: true }).map((items): Files => {
-  const files = new Map<string, File>();
-  for (const [path, found] of Object.entries(items)) {
-    const clashes = [...files.keys()].some((other) => other.startsWith(`${path}/`) || path.startsWith(`${other}/`));
-    if (clashes) continue;
-    files.set(path, { mode: found.mode, content: contentFor(found) });
-  }
-  return files;
-});
+const tree = fc
+  .dictionary(fc.constantFrom(...PATHS), item, { maxKeys: 8, noNullPrototype: true })
+  .map((items): Files => {
+    const files = new Map<string, File>();
+    for (const [path, found] of Object.entries(items)) {
+      const clashes = [...files.keys()].some((other) => other.startsWith(`${path}/`) || path.startsWith(`${other}/`));
+      if (clashes) continue;
+      files.set(path, { mode: found.mode, content: contentFor(found) });
+    }
+    return files;
+  });
 
 /** No system has an empty or endless link target; another repository is named by a commit. */
 function contentFor({ mode, content }: File): string {

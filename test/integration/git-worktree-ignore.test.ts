@@ -28,7 +28,8 @@ function askKb(root: string, paths: readonly string[], ignoreCase: boolean): boo
     const rules = rulesOf.get(folder) ?? outside.enter(folder);
     rulesOf.set(folder, rules);
     // as a scan does: a folder that is ignored is not entered
-    for (let count = 2; count < parts.length; count += 1) if (rules.ignores(parts.slice(0, count).join('/'), true)) return true;
+    for (let count = 2; count < parts.length; count += 1)
+      if (rules.ignores(parts.slice(0, count).join('/'), true)) return true;
     return rules.ignores(path, false);
   });
 }
@@ -44,7 +45,29 @@ function makeRepository(ignoreFiles: readonly (string | Buffer)[], ignoreCase = 
   return root;
 }
 
-const NAMES = ['a', 'b', 'ab', 'a.md', 'b.md', 'A.MD', 'a b', 'a ', '!a', '#a', '[a]', 'a-b', 'é', 'é.md', 'x1', '^', 'a\\b', '*', '日記', ']', '-'];
+const NAMES = [
+  'a',
+  'b',
+  'ab',
+  'a.md',
+  'b.md',
+  'A.MD',
+  'a b',
+  'a ',
+  '!a',
+  '#a',
+  '[a]',
+  'a-b',
+  'é',
+  'é.md',
+  'x1',
+  '^',
+  'a\\b',
+  '*',
+  '日記',
+  ']',
+  '-',
+];
 const PATHS = [
   ...NAMES,
   ...['a', 'b', 'é'].flatMap((folder) => NAMES.map((name) => `${folder}/${name}`)),
@@ -52,9 +75,56 @@ const PATHS = [
 ];
 
 const pieces = fc.constantFrom(
-  'a', 'b', 'x', '.md', '*', '**', '?', '/', '/', '/**/', '**/', '/**', '[ab]', '[!a]', '[^b]', '[a-c]', '[]a]', '[!]a]', '[a', '[[:alpha:]]',
-  '[[:digit:]x]', '[[:nope:]]', '[a-]', '[-a]', '[\\]]', '[\\a-c]', '[:a:]', '[[:]', '[[:a]', '\\', '\\*', '\\!', '\\#', '\\ ', ' ', '!', '#', 'é', '日',
-  '1', '-', ']', 'A', '[A]', '[é]', '[A-B]', '\r', '\t', '\\/', '^',
+  'a',
+  'b',
+  'x',
+  '.md',
+  '*',
+  '**',
+  '?',
+  '/',
+  '/',
+  '/**/',
+  '**/',
+  '/**',
+  '[ab]',
+  '[!a]',
+  '[^b]',
+  '[a-c]',
+  '[]a]',
+  '[!]a]',
+  '[a',
+  '[[:alpha:]]',
+  '[[:digit:]x]',
+  '[[:nope:]]',
+  '[a-]',
+  '[-a]',
+  '[\\]]',
+  '[\\a-c]',
+  '[:a:]',
+  '[[:]',
+  '[[:a]',
+  '\\',
+  '\\*',
+  '\\!',
+  '\\#',
+  '\\ ',
+  ' ',
+  '!',
+  '#',
+  'é',
+  '日',
+  '1',
+  '-',
+  ']',
+  'A',
+  '[A]',
+  '[é]',
+  '[A-B]',
+  '\r',
+  '\t',
+  '\\/',
+  '^',
 );
 const pattern = fc.array(pieces, { minLength: 1, maxLength: 6 }).map((all) => all.join(''));
 const ignoreFile = fc.array(pattern, { minLength: 1, maxLength: 4 }).map((lines) => lines.join('\n'));

@@ -1,6 +1,8 @@
+import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Oid } from '../../src/git/ids.js';
 import type { ObjectSource, ObjectType } from '../../src/git/objects/object.js';
@@ -10,10 +12,11 @@ import type { GitServer, GitServerOptions } from '../support/http-backend.js';
 import { nodeDisk } from '../../src/disk/disk.js';
 import { KbError } from '../../src/errors.js';
 import { asOid, branchRef } from '../../src/git/ids.js';
+import { ObjectStore } from '../../src/git/objects/store.js';
 import { openRemote } from '../../src/remote/open.js';
 import { parseRemoteUrl } from '../../src/remote/url.js';
 import { createBareRepository, hasGitHttpBackend, installHook, startGitServer } from '../support/http-backend.js';
-import { git, gitBuffer, makeTemporaryDirectory } from '../support/native-git.js';
+import { git, gitBuffer, gitEnvironment, makeTemporaryDirectory } from '../support/native-git.js';
 
 const main = branchRef('main');
 
@@ -61,6 +64,11 @@ function tip(directory: string, rev = 'HEAD'): Oid {
   return asOid(git(directory, ['rev-parse', rev]).trim());
 }
 
+/** Native git as a client of the server, which runs in this process. */
+async function gitInBackground(cwd: string, args: readonly string[]): Promise<void> {
+  await promisify(execFile)('git', args, { cwd, env: gitEnvironment() });
+}
+
 /** So that a pack of it is as large. */
 function incompressible(size: number): Buffer {
   return randomBytes(size);
@@ -69,7 +77,10 @@ function incompressible(size: number): Buffer {
 /** What native git says is new between two commits. */
 function objectsBetween(from: string | null, to: string, directory = work): Oid[] {
   const args = ['rev-list', '--objects', to, ...(from === null ? [] : [`^${from}`])];
-  return git(directory, args).trim().split('\n').map((line) => asOid(line.slice(0, 40)));
+  return git(directory, args)
+    .trim()
+    .split('\n')
+    .map((line) => asOid(line.slice(0, 40)));
 }
 
 function remote(path = 'kb.git', options: Partial<RemoteOptions> & { userinfo?: string } = {}): Promise<Remote> {
@@ -94,7 +105,12 @@ function keepPack(directory: string, pack: Buffer): void {
   git(directory, ['index-pack', '--stdin', '--fix-thin'], { input: pack });
 }
 
-function push(to: Remote, from: Oid | null, oid: Oid, options: { directory?: string; fence?: () => void; shallow?: ReadonlySet<Oid>; oids?: Oid[] } = {}): Promise<PushOutcome> {
+function push(
+  to: Remote,
+  from: Oid | null,
+  oid: Oid,
+  options: { directory?: string; fence?: () => void; shallow?: ReadonlySet<Oid>; oids?: Oid[] } = {},
+): Promise<PushOutcome> {
   const directory = options.directory ?? work;
   return to.push({
     ref: main,
@@ -155,14 +171,20 @@ describe.skipIf(!hasGitHttpBackend())('a remote over HTTP (needs native git with
       git(work, ['push', '--quiet', 'origin', 'v1']);
       await serve();
       const opened = await remote();
-      expect([...(await opened.discover('read', [])).refs.keys()]).toEqual(['refs/heads/main', 'refs/heads/main-two', 'refs/tags/v1']);
+      expect([...(await opened.discover('read', [])).refs.keys()]).toEqual([
+        'refs/heads/main',
+        'refs/heads/main-two',
+        'refs/tags/v1',
+      ]);
     });
 
     it('to write: one request', async () => {
       const { requests } = await serve();
       const found = await (await remote()).discover('write', [main]);
       expect([...found.refs]).toEqual([[main, tip(work)]]);
-      expect(requests.map((request) => `${request.method} ${request.path}`)).toEqual(['GET /kb.git/info/refs?service=git-receive-pack']);
+      expect(requests.map((request) => `${request.method} ${request.path}`)).toEqual([
+        'GET /kb.git/info/refs?service=git-receive-pack',
+      ]);
     });
 
     it.each(['read', 'write'] as const)('an empty repository, to %s', async (intent) => {
@@ -182,6 +204,15 @@ describe.skipIf(!hasGitHttpBackend())('a remote over HTTP (needs native git with
       expect(found).toMatchObject({ head: 'refs/heads/main', empty: false });
     });
 
+    it('asked again, even a v0 server tells where the branch is now', async () => {
+      await serve({ protocolV0Only: true });
+      const opened = await remote();
+      await opened.discover('read', [main]);
+      const third = commit('three.md');
+      git(work, ['push', '--quiet', 'origin', 'HEAD:main']);
+      expect((await opened.discover('read', [main])).refs.get(main)).toBe(third);
+    });
+
     it('an empty repository on a v0 server', async () => {
       createBareRepository(root, 'empty.git');
       await serve({ protocolV0Only: true });
@@ -196,101 +227,109 @@ describe.skipIf(!hasGitHttpBackend())('a remote over HTTP (needs native git with
     });
   });
 
-  describe.each([{ protocolV0Only: false }, { protocolV0Only: true }])('fetch, $protocolV0Only for v0 only', (protocol) => {
-    it('a whole history', async () => {
-      await serve(protocol);
-      const fetched = await fetchPack(await remote(), { wants: [tip(work)] });
-      expect(fetched).toMatchObject({ shallow: [], unshallow: [], empty: false });
-      git(root, ['init', '--quiet', '--bare', 'copy.git']);
-      keepPack(join(root, 'copy.git'), fetched.pack);
-      git(join(root, 'copy.git'), ['update-ref', main, tip(work)]);
-      expect(git(join(root, 'copy.git'), ['fsck', '--strict', '--full'])).toBe('');
-    });
-
-    it('depth 1, then only what is new, then the rest', async () => {
-      const second = tip(work);
-      await serve(protocol);
-      const opened = await remote();
-      const copy = join(root, 'copy.git');
-      git(root, ['init', '--quiet', '--bare', 'copy.git']);
-
-      const shallow = await fetchPack(opened, { wants: [second], depth: 1 });
-      expect(shallow).toMatchObject({ shallow: [second], unshallow: [], empty: false });
-      keepPack(copy, shallow.pack);
-      writeFileSync(join(copy, 'shallow'), `${second}\n`);
-      git(copy, ['update-ref', main, second]);
-      expect(git(copy, ['rev-list', '--count', main]).trim()).toBe('1');
-
-      const third = commit('three.md');
-      git(work, ['push', '--quiet', 'origin', 'HEAD:main']);
-      const grown = await fetchPack(opened, { wants: [third], haves: [second], shallow: new Set([second]) });
-      expect(grown).toMatchObject({ shallow: [], unshallow: [], empty: false });
-      keepPack(copy, grown.pack);
-      git(copy, ['update-ref', main, third]);
-      expect(git(copy, ['rev-list', '--count', main]).trim()).toBe('2');
-      expect(git(copy, ['fsck', '--strict'])).toBe('');
-
-      const rest = await fetchPack(opened, { wants: [third], haves: [third], shallow: new Set([second]), deepenTo: 'full' });
-      expect(rest).toMatchObject({ shallow: [], unshallow: [second], empty: false });
-      keepPack(copy, rest.pack);
-      rmSync(join(copy, 'shallow'));
-      expect(git(copy, ['rev-list', '--count', main]).trim()).toBe('3');
-      expect(git(copy, ['fsck', '--strict'])).toBe('');
-    });
-
-    it('nothing new: no byte reaches the sink', async () => {
-      await serve(protocol);
-      const fetched = await fetchPack(await remote(), { wants: [tip(work)], haves: [tip(work)] });
-      expect(fetched).toMatchObject({ empty: true });
-      expect(fetched.pack).toHaveLength(0);
-    });
-
-    it('a commit that is not there', async () => {
-      await serve(protocol);
-      const error = await errorOf(fetchPack(await remote(), { wants: [asOid('1'.repeat(40))] }));
-      expect(error).toMatchObject({ code: 'E_NETWORK' });
-    });
-
-    it('many haves travel compressed', async () => {
-      const { requests } = await serve(protocol);
-      const haves = Array.from({ length: 500 }, (_, index) => asOid(index.toString(16).padStart(40, 'a')));
-      const fetched = await fetchPack(await remote(), { wants: [tip(work)], haves: [...haves, tip(work, 'HEAD~1')] });
-      expect(fetched.empty).toBe(false);
-      const last = requests.at(-1);
-      expect(last?.headers['content-encoding']).toBe('gzip');
-      expect(last?.bodyBytes).toBeLessThan(500 * 50);
-      keepPack(work, fetched.pack); // thin against HEAD~1, which this clone has
-    });
-
-    it('progress: phases of the remote and bytes', async () => {
-      await serve(protocol);
-      const phases = new Set<string>();
-      let bytes = 0;
-      const fetched = await fetchPack(await remote(), {
-        wants: [tip(work)],
-        onProgress: (progress) => {
-          phases.add(progress.phase);
-          bytes = progress.bytes;
-        },
+  describe.each([{ protocolV0Only: false }, { protocolV0Only: true }])(
+    'fetch, $protocolV0Only for v0 only',
+    (protocol) => {
+      it('a whole history', async () => {
+        await serve(protocol);
+        const fetched = await fetchPack(await remote(), { wants: [tip(work)] });
+        expect(fetched).toMatchObject({ shallow: [], unshallow: [], empty: false });
+        git(root, ['init', '--quiet', '--bare', 'copy.git']);
+        keepPack(join(root, 'copy.git'), fetched.pack);
+        git(join(root, 'copy.git'), ['update-ref', main, tip(work)]);
+        expect(git(join(root, 'copy.git'), ['fsck', '--strict', '--full'])).toBe('');
       });
-      expect(phases).toContain('Counting objects');
-      expect(phases).toContain('Receiving objects');
-      expect(bytes).toBe(fetched.pack.length);
-    });
 
-    it('what the sink throws comes out, and the remote can be used again', async () => {
-      await serve(protocol);
-      const opened = await remote();
-      const failure = new KbError('E_STORAGE', 'the volume is full');
-      const sink = {
-        write: (): void => {
-          throw failure;
-        },
-      };
-      await expect(opened.fetch({ wants: [tip(work)], haves: [], shallow: new Set(), sink })).rejects.toBe(failure);
-      expect((await fetchPack(opened, { wants: [tip(work)] })).empty).toBe(false);
-    });
-  });
+      it('depth 1, then only what is new, then the rest', async () => {
+        const second = tip(work);
+        await serve(protocol);
+        const opened = await remote();
+        const copy = join(root, 'copy.git');
+        git(root, ['init', '--quiet', '--bare', 'copy.git']);
+
+        const shallow = await fetchPack(opened, { wants: [second], depth: 1 });
+        expect(shallow).toMatchObject({ shallow: [second], unshallow: [], empty: false });
+        keepPack(copy, shallow.pack);
+        writeFileSync(join(copy, 'shallow'), `${second}\n`);
+        git(copy, ['update-ref', main, second]);
+        expect(git(copy, ['rev-list', '--count', main]).trim()).toBe('1');
+
+        const third = commit('three.md');
+        git(work, ['push', '--quiet', 'origin', 'HEAD:main']);
+        const grown = await fetchPack(opened, { wants: [third], haves: [second], shallow: new Set([second]) });
+        expect(grown).toMatchObject({ shallow: [], unshallow: [], empty: false });
+        keepPack(copy, grown.pack);
+        git(copy, ['update-ref', main, third]);
+        expect(git(copy, ['rev-list', '--count', main]).trim()).toBe('2');
+        expect(git(copy, ['fsck', '--strict'])).toBe('');
+
+        const rest = await fetchPack(opened, {
+          wants: [third],
+          haves: [third],
+          shallow: new Set([second]),
+          deepenTo: 'full',
+        });
+        expect(rest).toMatchObject({ shallow: [], unshallow: [second], empty: false });
+        keepPack(copy, rest.pack);
+        rmSync(join(copy, 'shallow'));
+        expect(git(copy, ['rev-list', '--count', main]).trim()).toBe('3');
+        expect(git(copy, ['fsck', '--strict'])).toBe('');
+      });
+
+      it('nothing new: no byte reaches the sink', async () => {
+        await serve(protocol);
+        const fetched = await fetchPack(await remote(), { wants: [tip(work)], haves: [tip(work)] });
+        expect(fetched).toMatchObject({ empty: true });
+        expect(fetched.pack).toHaveLength(0);
+      });
+
+      it('a commit that is not there', async () => {
+        await serve(protocol);
+        const error = await errorOf(fetchPack(await remote(), { wants: [asOid('1'.repeat(40))] }));
+        expect(error).toMatchObject({ code: 'E_NETWORK' });
+      });
+
+      it('many haves travel compressed', async () => {
+        const { requests } = await serve(protocol);
+        const haves = Array.from({ length: 500 }, (_, index) => asOid(index.toString(16).padStart(40, 'a')));
+        const fetched = await fetchPack(await remote(), { wants: [tip(work)], haves: [...haves, tip(work, 'HEAD~1')] });
+        expect(fetched.empty).toBe(false);
+        const last = requests.at(-1);
+        expect(last?.headers['content-encoding']).toBe('gzip');
+        expect(last?.bodyBytes).toBeLessThan(500 * 50);
+        keepPack(work, fetched.pack); // thin against HEAD~1, which this clone has
+      });
+
+      it('progress: phases of the remote and bytes', async () => {
+        await serve(protocol);
+        const phases = new Set<string>();
+        let bytes = 0;
+        const fetched = await fetchPack(await remote(), {
+          wants: [tip(work)],
+          onProgress: (progress) => {
+            phases.add(progress.phase);
+            bytes = progress.bytes;
+          },
+        });
+        expect(phases).toContain('Counting objects');
+        expect(phases).toContain('Receiving objects');
+        expect(bytes).toBe(fetched.pack.length);
+      });
+
+      it('what the sink throws comes out, and the remote can be used again', async () => {
+        await serve(protocol);
+        const opened = await remote();
+        const failure = new KbError('E_STORAGE', 'the volume is full');
+        const sink = {
+          write: (): void => {
+            throw failure;
+          },
+        };
+        await expect(opened.fetch({ wants: [tip(work)], haves: [], shallow: new Set(), sink })).rejects.toBe(failure);
+        expect((await fetchPack(opened, { wants: [tip(work)] })).empty).toBe(false);
+      });
+    },
+  );
 
   it('a fetch of many megabytes is byte for byte what git sends', async () => {
     for (let file = 0; file < 6; file += 1) {
@@ -303,6 +342,62 @@ describe.skipIf(!hasGitHttpBackend())('a remote over HTTP (needs native git with
     expect(fetched.pack.length).toBeGreaterThan(6 << 20);
     git(root, ['init', '--quiet', '--bare', 'copy.git']);
     keepPack(join(root, 'copy.git'), fetched.pack);
+  });
+
+  it.each([undefined, 1])("into kb's own object store, depth %s; then what is new, as a thin pack", async (depth) => {
+    const second = tip(work);
+    await serve();
+    const opened = await remote();
+    git(root, ['init', '--quiet', '--bare', 'copy.git']);
+    const copy = join(root, 'copy.git');
+    const store = ObjectStore.open(nodeDisk, copy);
+    const take = async (request: Partial<FetchRequest>): Promise<FetchResult> => {
+      const sink = store.receivePack({ keepLooseUnder: 0 });
+      const result = await opened.fetch({ wants: [], haves: [], shallow: new Set(), ...request, sink });
+      if (result.empty) sink.abort();
+      else sink.finish();
+      return result;
+    };
+    const first = await take({ wants: [second], ...(depth === undefined ? {} : { depth }) });
+    if (first.shallow.length > 0) writeFileSync(join(copy, 'shallow'), `${first.shallow.join('\n')}\n`);
+    const third = commit('one.md', 'one.md\nand more\n');
+    git(work, ['push', '--quiet', 'origin', 'HEAD:main']);
+    await take({ wants: [third], haves: [second], shallow: new Set(first.shallow) });
+    git(copy, ['update-ref', main, third]);
+    expect(git(copy, ['fsck', '--strict', '--full'])).toBe('');
+    expect(git(copy, ['rev-list', '--count', main]).trim()).toBe(depth === 1 ? '2' : '3');
+    store.close();
+  });
+
+  it('a server that refuses words it does not know is asked for its abilities first', async () => {
+    createBareRepository(root, 'empty.git');
+    const strict = {
+      kind: 'status',
+      status: 200,
+      headers: { 'Content-Type': 'application/x-git-upload-pack-result' },
+      body: '001cERR unexpected: unborn\n\n\n',
+    } as const;
+    const { requests } = await serve({ faults: (request) => (request.number === 1 ? strict : undefined) });
+    const found = await (await remote()).discover('read', [main]);
+    expect(found.refs.get(main)).toBe(tip(work));
+    expect(requests.map((request) => request.path.split('/').at(-1))).toEqual([
+      'git-upload-pack',
+      'refs?service=git-upload-pack',
+      'git-upload-pack',
+    ]);
+  });
+
+  it('native git works with the same server (the bench and the oracle rely on it)', async () => {
+    const { url, requests } = await serve({ auth: { token: 'the-right-token' }, latencyMs: 1 });
+    const address = `${url.replace('://', '://x:the-right-token@')}/kb.git`;
+    const clone = join(root, 'native');
+    await gitInBackground(root, ['clone', '--quiet', address, clone]);
+    writeFileSync(join(clone, 'large.bin'), incompressible(3 << 20));
+    git(clone, ['add', '.']);
+    git(clone, ['commit', '--quiet', '-m', 'large']);
+    await gitInBackground(clone, ['push', '--quiet', 'origin', 'HEAD:main']);
+    expect(tip(bare, 'main')).toBe(tip(clone));
+    expect(requests.some((request) => request.headers['transfer-encoding'] === 'chunked')).toBe(true);
   });
 
   describe('push', () => {
@@ -335,7 +430,14 @@ describe.skipIf(!hasGitHttpBackend())('a remote over HTTP (needs native git with
       expect(await push(empty, null, tip(work))).toEqual({ kind: 'landed' });
       expect(git(join(root, 'empty.git'), ['fsck', '--strict'])).toBe('');
       const opened = await remote();
-      const outcome = await opened.push({ ref: branchRef('session/x'), from: null, to: tip(work), objects: new NativeObjects(work), oids: [], shallow: new Set() });
+      const outcome = await opened.push({
+        ref: branchRef('session/x'),
+        from: null,
+        to: tip(work),
+        objects: new NativeObjects(work),
+        oids: [],
+        shallow: new Set(),
+      });
       expect(outcome).toEqual({ kind: 'landed' });
       expect(tip(bare, 'session/x')).toBe(tip(work));
     });
@@ -384,12 +486,16 @@ describe.skipIf(!hasGitHttpBackend())('a remote over HTTP (needs native git with
 
     it('a branch that somebody else created or deleted meanwhile is a race', async () => {
       await serve();
-      expect(await push(await remote(), null, commit('three.md'), { oids: objectsBetween(tip(bare, 'main'), tip(work)) })).toEqual({ kind: 'race' });
+      expect(
+        await push(await remote(), null, commit('three.md'), { oids: objectsBetween(tip(bare, 'main'), tip(work)) }),
+      ).toEqual({ kind: 'race' });
       const before = tip(bare, 'main');
       const opened = await remote();
       await opened.discover('write', [main]);
       git(bare, ['update-ref', '-d', main]);
-      expect(await push(opened, before, tip(work), { oids: objectsBetween(before, tip(work)) })).toEqual({ kind: 'race' });
+      expect(await push(opened, before, tip(work), { oids: objectsBetween(before, tip(work)) })).toEqual({
+        kind: 'race',
+      });
     });
 
     it('a ref that is locked is a race; one that cannot exist is refused', async () => {
@@ -400,12 +506,23 @@ describe.skipIf(!hasGitHttpBackend())('a remote over HTTP (needs native git with
       writeFileSync(join(bare, `${main}.lock`), '');
       expect(await push(opened, before, commit('three.md'))).toEqual({ kind: 'race' });
       rmSync(join(bare, `${main}.lock`));
-      const outcome = await opened.push({ ref: branchRef('main/below'), from: null, to: before, objects: new NativeObjects(work), oids: [], shallow: new Set() });
+      const outcome = await opened.push({
+        ref: branchRef('main/below'),
+        from: null,
+        to: before,
+        objects: new NativeObjects(work),
+        oids: [],
+        shallow: new Set(),
+      });
       expect(outcome).toMatchObject({ kind: 'refused' });
     });
 
     it.each([
-      ['pre-receive', 'echo "no\x1b[31mtes \xe2\x80\xaetoday" >&2; exit 1', 'pre-receive hook declined: no\\x1b[31mtes \\u202etoday'],
+      [
+        'pre-receive',
+        'echo "no\x1b[31mtes \xe2\x80\xaetoday" >&2; exit 1',
+        'pre-receive hook declined: no\\x1b[31mtes \\u202etoday',
+      ],
       ['update', 'echo "frozen" >&2; exit 1', 'hook declined: frozen | error: hook declined to update refs/heads/main'],
     ])('what a %s hook says is shown safely', async (name, script, message) => {
       installHook(bare, name, Buffer.from(script, 'latin1').toString('utf8'));
@@ -477,7 +594,16 @@ describe.skipIf(!hasGitHttpBackend())('a remote over HTTP (needs native git with
       }
       await Promise.all(attempts);
       expect(git(bare, ['log', '--format=%s', 'main']).trim().split('\n').sort()).toEqual([
-        'kb 0', 'kb 1', 'kb 2', 'kb 3', 'native-0.md', 'native-1.md', 'native-2.md', 'native-3.md', 'one.md', 'two.md',
+        'kb 0',
+        'kb 1',
+        'kb 2',
+        'kb 3',
+        'native-0.md',
+        'native-1.md',
+        'native-2.md',
+        'native-3.md',
+        'one.md',
+        'two.md',
       ]);
       expect(git(bare, ['fsck', '--strict', '--no-dangling'])).toBe('');
     });

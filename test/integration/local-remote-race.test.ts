@@ -58,7 +58,12 @@ const NATIVE_WRITER = `
   done
 `;
 
-function run(command: string, parameters: readonly string[], cwd: string, env: Record<string, string> = {}): Promise<string> {
+function run(
+  command: string,
+  parameters: readonly string[],
+  cwd: string,
+  env: Record<string, string> = {},
+): Promise<string> {
   return new Promise((settle, fail) => {
     const child = spawn(command, parameters, { cwd, env: gitEnvironment(env), stdio: ['ignore', 'pipe', 'pipe'] });
     let output = '';
@@ -66,50 +71,59 @@ function run(command: string, parameters: readonly string[], cwd: string, env: R
     child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
     child.stderr.on('data', (chunk: Buffer) => (errors += chunk.toString()));
     child.once('error', fail);
-    child.once('close', (code) => (code === 0 ? settle(output) : fail(new Error(`${command} exited with ${String(code)}: ${errors}`))));
+    child.once('close', (code) =>
+      code === 0 ? settle(output) : fail(new Error(`${command} exited with ${String(code)}: ${errors}`)),
+    );
   });
 }
 
-describe.skipIf(!nativeGit.available)('kb and native git pushing to one bare repository at once (needs native git)', () => {
-  const root = makeTemporaryDirectory();
-  const bare = join(root, 'remote.git');
-  const writer = join(root, 'writer.mjs');
+describe.skipIf(!nativeGit.available)(
+  'kb and native git pushing to one bare repository at once (needs native git)',
+  () => {
+    const root = makeTemporaryDirectory();
+    const bare = join(root, 'remote.git');
+    const writer = join(root, 'writer.mjs');
 
-  beforeAll(async () => {
-    await build({
-      stdin: { contents: KB_WRITER, resolveDir: resolve(import.meta.dirname, '../..'), loader: 'ts' },
-      bundle: true,
-      platform: 'node',
-      format: 'esm',
-      outfile: writer,
+    beforeAll(async () => {
+      await build({
+        stdin: { contents: KB_WRITER, resolveDir: resolve(import.meta.dirname, '../..'), loader: 'ts' },
+        bundle: true,
+        platform: 'node',
+        format: 'esm',
+        outfile: writer,
+      });
+      git(root, ['init', '-q', '--bare', bare]);
+      git(root, ['clone', '-q', bare, 'seed']);
+      git(join(root, 'seed'), ['commit', '-q', '--allow-empty', '-m', 'begin']);
+      git(join(root, 'seed'), ['push', '-q', 'origin', 'HEAD:main']);
     });
-    git(root, ['init', '-q', '--bare', bare]);
-    git(root, ['clone', '-q', bare, 'seed']);
-    git(join(root, 'seed'), ['commit', '-q', '--allow-empty', '-m', 'begin']);
-    git(join(root, 'seed'), ['push', '-q', 'origin', 'HEAD:main']);
-  });
 
-  it('every note lands once, in one line of history, and the repository is sound', async () => {
-    const expected = ['begin'];
-    const runs: Promise<string>[] = [];
-    for (let index = 0; index < KB_WRITERS; index++) {
-      runs.push(run(process.execPath, [writer, bare, join(root, `kb${index}`), `kb${index}`, String(NOTES_EACH)], root));
-    }
-    for (let index = 0; index < NATIVE_WRITERS; index++) {
-      const directory = join(root, `native${index}`);
-      mkdirSync(directory);
-      git(root, ['clone', '-q', bare, directory]);
-      runs.push(run('/bin/sh', ['-c', NATIVE_WRITER], directory, { NAME: `native${index}`, COUNT: String(NOTES_EACH) }));
-    }
-    for (let note = 0; note < NOTES_EACH; note++) {
-      for (let index = 0; index < KB_WRITERS; index++) expected.push(`kb${index}-${note}.md`);
-      for (let index = 0; index < NATIVE_WRITERS; index++) expected.push(`native${index}-${note}.md`);
-    }
-    await Promise.all(runs);
-    const landed = git(bare, ['log', '--format=%s', 'main']).trim().split('\n');
-    expect(landed.sort()).toEqual(expected.sort());
-    expect(git(bare, ['log', '--merges', '--format=%h', 'main'])).toBe('');
-    expect(git(bare, ['fsck', '--strict', '--no-dangling'])).toBe('');
-    expect(git(bare, ['ls-tree', '--name-only', 'main']).trim().split('\n')).toHaveLength(expected.length - 1);
-  });
-});
+    it('every note lands once, in one line of history, and the repository is sound', async () => {
+      const expected = ['begin'];
+      const runs: Promise<string>[] = [];
+      for (let index = 0; index < KB_WRITERS; index++) {
+        runs.push(
+          run(process.execPath, [writer, bare, join(root, `kb${index}`), `kb${index}`, String(NOTES_EACH)], root),
+        );
+      }
+      for (let index = 0; index < NATIVE_WRITERS; index++) {
+        const directory = join(root, `native${index}`);
+        mkdirSync(directory);
+        git(root, ['clone', '-q', bare, directory]);
+        runs.push(
+          run('/bin/sh', ['-c', NATIVE_WRITER], directory, { NAME: `native${index}`, COUNT: String(NOTES_EACH) }),
+        );
+      }
+      for (let note = 0; note < NOTES_EACH; note++) {
+        for (let index = 0; index < KB_WRITERS; index++) expected.push(`kb${index}-${note}.md`);
+        for (let index = 0; index < NATIVE_WRITERS; index++) expected.push(`native${index}-${note}.md`);
+      }
+      await Promise.all(runs);
+      const landed = git(bare, ['log', '--format=%s', 'main']).trim().split('\n');
+      expect(landed.sort()).toEqual(expected.sort());
+      expect(git(bare, ['log', '--merges', '--format=%h', 'main'])).toBe('');
+      expect(git(bare, ['fsck', '--strict', '--no-dangling'])).toBe('');
+      expect(git(bare, ['ls-tree', '--name-only', 'main']).trim().split('\n')).toHaveLength(expected.length - 1);
+    });
+  },
+);

@@ -29,7 +29,11 @@ class OurSide {
     this.store = ObjectStore.open(nodeDisk, this.gitDir);
   }
 
-  async fetch(remote: Remote, wants: readonly Oid[], request: Partial<FetchRequest> = {}): Promise<FetchResult & { objects: number }> {
+  async fetch(
+    remote: Remote,
+    wants: readonly Oid[],
+    request: Partial<FetchRequest> = {},
+  ): Promise<FetchResult & { objects: number }> {
     const receiver = this.store.receivePack();
     const result = await remote.fetch({ wants, haves: [], shallow: NONE, sink: receiver, ...request });
     if (result.empty) {
@@ -43,15 +47,38 @@ class OurSide {
   commit(parent: Oid | undefined, name: string, content = name): { commit: Oid; oids: Oid[] } {
     const blob = this.store.writeLoose('blob', Buffer.from(content));
     const before = parent === undefined ? [] : parseTree(this.store.readTyped(treeOf(this.store, parent), 'tree'));
-    const tree = this.store.writeLoose('tree', serializeTree([...before.filter((entry) => entry.name !== name), { mode: 0o100644, name, oid: blob }]));
+    const tree = this.store.writeLoose(
+      'tree',
+      serializeTree([...before.filter((entry) => entry.name !== name), { mode: 0o100644, name, oid: blob }]),
+    );
     const who = { name: 'Ann', email: 'ann@example.com', timestamp: 1_700_000_000, timezone: '+0000' };
-    const data = serializeCommit({ tree, parents: parent === undefined ? [] : [parent], author: who, committer: who, message: `add ${name}\n` });
+    const data = serializeCommit({
+      tree,
+      parents: parent === undefined ? [] : [parent],
+      author: who,
+      committer: who,
+      message: `add ${name}\n`,
+    });
     const commit = this.store.writeLoose('commit', data);
     return { commit, oids: [commit, tree, blob] };
   }
 
-  async push(remote: Remote, from: Oid | null, pushed: { commit: Oid; oids: Oid[] }, more: { ref?: RefName; fence?: () => void } = {}): Promise<PushOutcome> {
-    return remote.push({ ref: MAIN, from, to: pushed.commit, objects: this.store, oids: pushed.oids, shallow: NONE, who: WHO, ...more });
+  async push(
+    remote: Remote,
+    from: Oid | null,
+    pushed: { commit: Oid; oids: Oid[] },
+    more: { ref?: RefName; fence?: () => void } = {},
+  ): Promise<PushOutcome> {
+    return remote.push({
+      ref: MAIN,
+      from,
+      to: pushed.commit,
+      objects: this.store,
+      oids: pushed.oids,
+      shallow: NONE,
+      who: WHO,
+      ...more,
+    });
   }
 
   /** Lets native git judge what arrived: `tip` and everything below it must be whole. */
@@ -111,15 +138,27 @@ describe.skipIf(!nativeGit.available)('LocalRemote (needs native git)', () => {
       git(work, ['push', '-q', 'origin', 'HEAD:refs/heads/topic/one', 'HEAD:refs/tags/v1']);
       git(bare, ['pack-refs', '--all']);
       const second = nativeCommit('b.md');
-      expect((await remote.discover('read', [])).refs).toEqual(new Map([[MAIN, second], ['refs/heads/topic/one', first], ['refs/tags/v1', first]]));
-      expect((await remote.discover('write', ['refs/heads/topic/'])).refs).toEqual(new Map([['refs/heads/topic/one', first]]));
+      expect((await remote.discover('read', [])).refs).toEqual(
+        new Map([
+          [MAIN, second],
+          ['refs/heads/topic/one', first],
+          ['refs/tags/v1', first],
+        ]),
+      );
+      expect((await remote.discover('write', ['refs/heads/topic/'])).refs).toEqual(
+        new Map([['refs/heads/topic/one', first]]),
+      );
       expect(await remote.discover('read', ['refs/heads/none'])).toEqual({ refs: new Map(), head: MAIN, empty: false });
     });
 
     it('tells where the default branch is when HEAD is asked for', async () => {
       const tip = nativeCommit('a.md');
       git(bare, ['branch', '-m', 'main', 'trunk']);
-      expect(await remote.discover('read', ['HEAD'])).toEqual({ refs: new Map([['refs/heads/trunk', tip]]), head: 'refs/heads/trunk', empty: false });
+      expect(await remote.discover('read', ['HEAD'])).toEqual({
+        refs: new Map([['refs/heads/trunk', tip]]),
+        head: 'refs/heads/trunk',
+        empty: false,
+      });
     });
   });
 
@@ -164,12 +203,23 @@ describe.skipIf(!nativeGit.available)('LocalRemote (needs native git)', () => {
       const ours = new OurSide(root, 'ours.git');
       expect(await ours.fetch(remote, [c4], { depth: 1 })).toMatchObject({ shallow: [c4], objects: 1 + 1 + 5 });
       ours.check(c4, [c4]);
-      expect(await ours.fetch(remote, [c5], { haves: [c4], shallow: new Set([c4]) })).toEqual({ shallow: [], unshallow: [], empty: false, objects: 3 });
+      expect(await ours.fetch(remote, [c5], { haves: [c4], shallow: new Set([c4]) })).toEqual({
+        shallow: [],
+        unshallow: [],
+        empty: false,
+        objects: 3,
+      });
       ours.check(c5, [c4]);
-      expect(await ours.fetch(remote, [c5], { haves: [c5], shallow: new Set([c4]), depth: 4 })).toMatchObject({ shallow: [c2], unshallow: [c4] });
+      expect(await ours.fetch(remote, [c5], { haves: [c5], shallow: new Set([c4]), depth: 4 })).toMatchObject({
+        shallow: [c2],
+        unshallow: [c4],
+      });
       ours.check(c5, [c2]);
       expect(git(ours.gitDir, ['rev-list', 'main']).trim().split('\n')).toEqual([c5, c4, c3, c2]);
-      expect(await ours.fetch(remote, [c5], { haves: [c5], shallow: new Set([c2]), deepenTo: 'full' })).toMatchObject({ shallow: [], unshallow: [c2] });
+      expect(await ours.fetch(remote, [c5], { haves: [c5], shallow: new Set([c2]), deepenTo: 'full' })).toMatchObject({
+        shallow: [],
+        unshallow: [c2],
+      });
       ours.check(c5);
       expect(git(ours.gitDir, ['rev-list', 'main']).trim().split('\n').at(-1)).toBe(c0);
     });
@@ -181,7 +231,10 @@ describe.skipIf(!nativeGit.available)('LocalRemote (needs native git)', () => {
       await ours.fetch(remote, [first], { depth: 1 });
       nativeCommit('x.md');
       const last = nativeCommit('y.md');
-      expect(await ours.fetch(remote, [last], { haves: [first], shallow: new Set([first]), depth: 1 })).toMatchObject({ shallow: [last], objects: 4 });
+      expect(await ours.fetch(remote, [last], { haves: [first], shallow: new Set([first]), depth: 1 })).toMatchObject({
+        shallow: [last],
+        objects: 4,
+      });
       ours.check(last, [first, last]);
     });
 
@@ -222,14 +275,21 @@ describe.skipIf(!nativeGit.available)('LocalRemote (needs native git)', () => {
 
     it('says that the remote no longer has a wanted commit', async () => {
       nativeCommit('a.md');
-      await expect(new OurSide(root, 'ours.git').fetch(remote, [asOid('12'.repeat(20))])).rejects.toMatchObject({ code: 'E_NETWORK', retryable: true });
+      await expect(new OurSide(root, 'ours.git').fetch(remote, [asOid('12'.repeat(20))])).rejects.toMatchObject({
+        code: 'E_NETWORK',
+        retryable: true,
+      });
     });
 
     it('passes on what the sink throws, and stops on a signal and on its deadline', async () => {
       const tip = nativeCommit('a.md');
       const full = new KbError('E_STORAGE', 'full');
       const request = { wants: [tip], haves: [], shallow: NONE };
-      const sink = { write: (): void => { throw full; } };
+      const sink = {
+        write: (): void => {
+          throw full;
+        },
+      };
       await expect(remote.fetch({ ...request, sink })).rejects.toBe(full);
       const controller = new AbortController();
       await open({ signal: controller.signal });
@@ -299,7 +359,9 @@ describe.skipIf(!nativeGit.available)('LocalRemote (needs native git)', () => {
       // the hook stands for another writer: it moves the ref after the first look
       const other = ours.commit(first, 'other.md');
       await ours.push(remote, null, other, { ref: branchRef('other') });
-      writeFileSync(join(bare, 'hooks/update'), `#!/bin/sh\ngit update-ref refs/heads/main ${other.commit}\n`, { mode: 0o755 });
+      writeFileSync(join(bare, 'hooks/update'), `#!/bin/sh\ngit update-ref refs/heads/main ${other.commit}\n`, {
+        mode: 0o755,
+      });
       expect(await ours.push(remote, first, ours.commit(first, 'mine.md'))).toEqual({ kind: 'race' });
       expect(remoteMain()).toBe(other.commit);
     });
@@ -307,7 +369,9 @@ describe.skipIf(!nativeGit.available)('LocalRemote (needs native git)', () => {
     it('stops at the fence without moving the ref', async () => {
       const ours = new OurSide(root, 'ours.git');
       const lost = new KbError('E_LOCK_LOST', 'lost');
-      const fence = (): void => { throw lost; };
+      const fence = (): void => {
+        throw lost;
+      };
       await expect(ours.push(remote, null, ours.commit(undefined, 'a.md'), { fence })).rejects.toBe(lost);
       expect(git(bare, ['for-each-ref'])).toBe('');
       expect(existsSync(join(bare, 'refs/heads/main.lock'))).toBe(false);
@@ -320,7 +384,10 @@ describe.skipIf(!nativeGit.available)('LocalRemote (needs native git)', () => {
       await ours.fetch(remote, [first]);
       const one = ours.commit(first, 'one.md');
       const two = ours.commit(one.commit, 'two.md');
-      await expect(ours.push(remote, first, two)).rejects.toMatchObject({ code: 'E_UNSAFE_STATE', details: { oid: one.commit } });
+      await expect(ours.push(remote, first, two)).rejects.toMatchObject({
+        code: 'E_UNSAFE_STATE',
+        details: { oid: one.commit },
+      });
       const [commit, tree] = two.oids as [Oid, Oid];
       const withoutBlob = { commit, oids: [...one.oids, commit, tree] };
       await expect(ours.push(remote, first, withoutBlob)).rejects.toMatchObject({ code: 'E_UNSAFE_STATE' });
@@ -332,7 +399,10 @@ describe.skipIf(!nativeGit.available)('LocalRemote (needs native git)', () => {
       const ours = new OurSide(root, 'ours.git');
       const first = ours.commit(undefined, 'a.md');
       expect(await ours.push(remote, null, first)).toEqual({ kind: 'landed' });
-      expect(await ours.push(remote, null, first, { ref: branchRef('main/sub') })).toMatchObject({ kind: 'refused', message: expect.stringContaining('main') as string });
+      expect(await ours.push(remote, null, first, { ref: branchRef('main/sub') })).toMatchObject({
+        kind: 'refused',
+        message: expect.stringContaining('main') as string,
+      });
     });
 
     it('leaves a sound remote wherever the disk fails', async () => {
@@ -366,7 +436,7 @@ describe.skipIf(!nativeGit.available)('LocalRemote (needs native git)', () => {
       writeFileSync(join(directory, name), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
     };
 
-    it('get what git gives them, in git\'s order', async () => {
+    it("get what git gives them, in git's order", async () => {
       for (const name of ['pre-receive', 'update', 'post-receive', 'post-update']) {
         hook(name, `{ echo "${name} $* dir=$GIT_DIR"; cat; git rev-parse --is-bare-repository; } >> log`);
       }
@@ -375,10 +445,16 @@ describe.skipIf(!nativeGit.available)('LocalRemote (needs native git)', () => {
       expect(await ours.push(remote, null, first)).toEqual({ kind: 'landed' });
       const zero = '0'.repeat(40);
       expect(readFileSync(join(bare, 'log'), 'utf8').trim().split('\n')).toEqual([
-        'pre-receive  dir=.', `${zero} ${first.commit} refs/heads/main`, 'true',
-        `update refs/heads/main ${zero} ${first.commit} dir=.`, 'true',
-        'post-receive  dir=.', `${zero} ${first.commit} refs/heads/main`, 'true',
-        'post-update refs/heads/main dir=.', 'true',
+        'pre-receive  dir=.',
+        `${zero} ${first.commit} refs/heads/main`,
+        'true',
+        `update refs/heads/main ${zero} ${first.commit} dir=.`,
+        'true',
+        'post-receive  dir=.',
+        `${zero} ${first.commit} refs/heads/main`,
+        'true',
+        'post-update refs/heads/main dir=.',
+        'true',
       ]);
     });
 
@@ -388,7 +464,9 @@ describe.skipIf(!nativeGit.available)('LocalRemote (needs native git)', () => {
         const ours = new OurSide(root, 'ours.git');
         const outcome = await ours.push(remote, null, ours.commit(undefined, 'a.md'));
         expect(outcome.kind).toBe('refused');
-        expect(outcome).toMatchObject({ message: expect.stringMatching(new RegExp(`^the remote's ${name} hook declined: `)) as string });
+        expect(outcome).toMatchObject({
+          message: expect.stringMatching(new RegExp(`^the remote's ${name} hook declined: `)) as string,
+        });
         expect(outcome).toMatchObject({ message: expect.stringContaining('no \\x1b[31mnotes') as string });
         expect(outcome).toMatchObject({ message: expect.stringContaining('today') as string });
         expect(git(bare, ['for-each-ref'])).toBe('');
@@ -416,20 +494,28 @@ describe.skipIf(!nativeGit.available)('LocalRemote (needs native git)', () => {
       const first = ours.commit(undefined, 'a.md');
       expect(await ours.push(remote, null, first)).toEqual({ kind: 'landed' });
       writeFileSync(join(bare, 'hooks/update'), '#!/no/such/interpreter\n', { mode: 0o755 });
-      expect(await ours.push(remote, first.commit, ours.commit(first.commit, 'b.md'))).toMatchObject({ kind: 'refused', message: expect.stringContaining('cannot be run') as string });
+      expect(await ours.push(remote, first.commit, ours.commit(first.commit, 'b.md'))).toMatchObject({
+        kind: 'refused',
+        message: expect.stringContaining('cannot be run') as string,
+      });
     });
 
-    it('are looked for where the remote\'s core.hooksPath says', async () => {
+    it("are looked for where the remote's core.hooksPath says", async () => {
       git(bare, ['config', 'core.hooksPath', 'team-hooks']);
       hook('pre-receive', 'echo elsewhere; exit 1', join(bare, 'team-hooks'));
       await open();
       const ours = new OurSide(root, 'ours.git');
-      expect(await ours.push(remote, null, ours.commit(undefined, 'a.md'))).toMatchObject({ kind: 'refused', message: expect.stringContaining('elsewhere') as string });
+      expect(await ours.push(remote, null, ours.commit(undefined, 'a.md'))).toMatchObject({
+        kind: 'refused',
+        message: expect.stringContaining('elsewhere') as string,
+      });
     });
 
     it('do not see tokens', async () => {
       hook('update', 'env > seen');
-      await open({ env: { ...process.env, KB_GIT_AUTH_TOKEN: 'secret-one', GITHUB_TOKEN: 'secret-two', GH_TOKEN: 'secret-three' } });
+      await open({
+        env: { ...process.env, KB_GIT_AUTH_TOKEN: 'secret-one', GITHUB_TOKEN: 'secret-two', GH_TOKEN: 'secret-three' },
+      });
       const ours = new OurSide(root, 'ours.git');
       expect(await ours.push(remote, null, ours.commit(undefined, 'a.md'))).toEqual({ kind: 'landed' });
       expect(readFileSync(join(bare, 'seen'), 'utf8')).not.toContain('secret');
@@ -439,20 +525,26 @@ describe.skipIf(!nativeGit.available)('LocalRemote (needs native git)', () => {
       hook('pre-receive', 'sleep 60 & echo $! > child; sleep 60');
       await open({ timeoutMs: 1500 });
       const ours = new OurSide(root, 'ours.git');
-      await expect(ours.push(remote, null, ours.commit(undefined, 'a.md'))).rejects.toMatchObject({ code: 'E_NETWORK' });
+      await expect(ours.push(remote, null, ours.commit(undefined, 'a.md'))).rejects.toMatchObject({
+        code: 'E_NETWORK',
+      });
       expect(git(bare, ['for-each-ref'])).toBe('');
       const child = Number(readFileSync(join(bare, 'child'), 'utf8'));
       await vi.waitFor(() => expect(isRunning(child)).toBe(false), { timeout: 5000 });
     });
 
-    it('of another user do not run', async () => {
-      hook('pre-receive', 'exit 0');
-      const user = process.geteuid?.() ?? 0;
-      await open({ disk: diskOwnedBy(user + 1, join(bare, 'hooks/pre-receive')) });
-      const ours = new OurSide(root, 'ours.git');
-      await expect(ours.push(remote, null, ours.commit(undefined, 'a.md'))).rejects.toMatchObject({ code: 'E_UNSAFE_STATE' });
-      expect(git(bare, ['for-each-ref'])).toBe('');
-    });
+    for (const name of ['pre-receive', 'post-update']) {
+      it(`of another user do not run, and nothing is pushed past them (${name})`, async () => {
+        hook(name, 'exit 0');
+        await open({ disk: diskOwnedBy((process.geteuid?.() ?? 0) + 1, join(bare, 'hooks', name)) });
+        const ours = new OurSide(root, 'ours.git');
+        await expect(ours.push(remote, null, ours.commit(undefined, 'a.md'))).rejects.toMatchObject({
+          code: 'E_UNSAFE_STATE',
+        });
+        expect(git(bare, ['for-each-ref'])).toBe('');
+        expect(git(bare, ['count-objects'])).toContain('0 objects');
+      });
+    }
   });
 
   describe('repositories with a work tree', () => {
@@ -463,11 +555,16 @@ describe.skipIf(!nativeGit.available)('LocalRemote (needs native git)', () => {
         await open({}, path);
         expect((await remote.discover('read', ['refs/heads/'])).refs.get(MAIN)).toBe(first);
         await ours.fetch(remote, [first]);
-        expect(await ours.push(remote, first, ours.commit(first, 'b.md'))).toMatchObject({ kind: 'refused', message: expect.stringContaining('main is checked out') as string });
+        expect(await ours.push(remote, first, ours.commit(first, 'b.md'))).toMatchObject({
+          kind: 'refused',
+          message: expect.stringContaining('main is checked out') as string,
+        });
         remote.close();
       }
       await open({}, work);
-      expect(await ours.push(remote, null, ours.commit(first, 'b.md'), { ref: branchRef('topic') })).toEqual({ kind: 'landed' });
+      expect(await ours.push(remote, null, ours.commit(first, 'b.md'), { ref: branchRef('topic') })).toEqual({
+        kind: 'landed',
+      });
       expect(git(work, ['status', '--porcelain'])).toBe('');
     });
 
@@ -492,7 +589,10 @@ describe.skipIf(!nativeGit.available)('LocalRemote (needs native git)', () => {
 
   describe('what is no remote', () => {
     const refused = (path: string, options: Partial<LocalRemoteOptions> = {}): Promise<unknown> =>
-      openLocalRemote(path, { ...OPTIONS, ...options }).then(() => undefined, (error: unknown) => error);
+      openLocalRemote(path, { ...OPTIONS, ...options }).then(
+        () => undefined,
+        (error: unknown) => error,
+      );
 
     it('a path without a repository', async () => {
       for (const path of [join(root, 'none'), root]) {
@@ -502,13 +602,19 @@ describe.skipIf(!nativeGit.available)('LocalRemote (needs native git)', () => {
 
     it('a SHA-256 repository', async () => {
       git(root, ['init', '-q', '--bare', '--object-format=sha256', 'sha256.git']);
-      expect(await refused(join(root, 'sha256.git'))).toMatchObject({ code: 'E_UNSAFE_STATE', message: expect.stringContaining('objectformat=sha256') as string });
+      expect(await refused(join(root, 'sha256.git'))).toMatchObject({
+        code: 'E_UNSAFE_STATE',
+        message: expect.stringContaining('objectformat=sha256') as string,
+      });
     });
 
     it('a format or extension from the future, reftable, alternates', async () => {
       writeFileSync(join(bare, 'config'), '[core]\n\trepositoryformatversion = 2\n');
       expect(await refused(bare)).toMatchObject({ code: 'E_UNSAFE_STATE' });
-      writeFileSync(join(bare, 'config'), '[core]\n\trepositoryformatversion = 1\n[extensions]\n\trefstorage = reftable\n');
+      writeFileSync(
+        join(bare, 'config'),
+        '[core]\n\trepositoryformatversion = 1\n[extensions]\n\trefstorage = reftable\n',
+      );
       expect(await refused(bare)).toMatchObject({ code: 'E_UNSAFE_STATE' });
       writeFileSync(join(bare, 'config'), '[core]\n\tbare = true\n');
       writeFileSync(join(bare, 'objects/info/alternates'), '/elsewhere/objects\n');
@@ -517,9 +623,15 @@ describe.skipIf(!nativeGit.available)('LocalRemote (needs native git)', () => {
 
     it('a repository of another user, unless safe.directory lists it', async () => {
       const disk = diskOwnedBy((process.geteuid?.() ?? 0) + 1, bare);
-      expect(await refused(bare, { disk })).toMatchObject({ code: 'E_UNSAFE_STATE', hint: expect.stringContaining('safe.directory') as string });
-      expect(await refused(bare, { disk, safeDirectories: ['/other', bare, ''] })).toMatchObject({ code: 'E_UNSAFE_STATE' });
-      for (const entry of [bare, '*', `${root}/*`]) expect(await refused(bare, { disk, safeDirectories: [entry] })).toBeUndefined();
+      expect(await refused(bare, { disk })).toMatchObject({
+        code: 'E_UNSAFE_STATE',
+        hint: expect.stringContaining('safe.directory') as string,
+      });
+      expect(await refused(bare, { disk, safeDirectories: ['/other', bare, ''] })).toMatchObject({
+        code: 'E_UNSAFE_STATE',
+      });
+      for (const entry of [bare, '*', `${root}/*`])
+        expect(await refused(bare, { disk, safeDirectories: [entry] })).toBeUndefined();
     });
   });
 });
@@ -546,11 +658,17 @@ function diskThatFailsAt(step: number): Disk {
 
 /** A disk on which one path belongs to somebody else. */
 function diskOwnedBy(uid: number, path: string): Disk {
-  const lie = (call: (...parameters: unknown[]) => object) => (asked: unknown, ...rest: unknown[]): object => {
-    const stat = call(asked, ...rest);
-    return asked === path ? Object.assign(Object.create(stat) as object, { uid }) : stat;
+  const lie =
+    (call: (...parameters: unknown[]) => object) =>
+    (asked: unknown, ...rest: unknown[]): object => {
+      const stat = call(asked, ...rest);
+      return asked === path ? Object.assign(Object.create(stat) as object, { uid }) : stat;
+    };
+  return {
+    ...nodeDisk,
+    statSync: lie(nodeDisk.statSync as never) as never,
+    lstatSync: lie(nodeDisk.lstatSync as never) as never,
   };
-  return { ...nodeDisk, statSync: lie(nodeDisk.statSync as never) as never, lstatSync: lie(nodeDisk.lstatSync as never) as never };
 }
 
 function isRunning(pid: number): boolean {

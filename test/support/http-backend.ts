@@ -2,7 +2,8 @@ import { execFileSync, spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import { createServer as createSecureServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import { join } from 'node:path';
 
@@ -29,6 +30,10 @@ export interface GitServerOptions {
   readonly protocolV0Only?: boolean;
   /** Which requests go wrong, and how. Can be changed later: {@link GitServer.faults}. */
   readonly faults?: Faults;
+  /** Serve `https://` with this key and certificate (PEM). */
+  readonly tls?: { readonly key: Buffer; readonly cert: Buffer };
+  /** Keep each reply of git in {@link ServedRequest.reply}, to be given again by the fault `replay`. */
+  readonly recordReplies?: boolean;
   /** More variables for git, such as `GIT_CONFIG_COUNT`. */
   readonly env?: NodeJS.ProcessEnv;
 }
@@ -46,14 +51,23 @@ export interface ServedRequest {
   status?: number;
   /** Bytes of the request's body, as sent (compressed or not). */
   bodyBytes: number;
+  /** What git answered, if replies are recorded. */
+  reply?: { readonly contentType: string; readonly body: Buffer };
 }
 
 export type Fault =
   /** Answered without asking git. The request's body is read first. */
-  | { readonly kind: 'status'; readonly status: number; readonly headers?: Readonly<Record<string, string>>; readonly body?: string }
+  | {
+      readonly kind: 'status';
+      readonly status: number;
+      readonly headers?: Readonly<Record<string, string>>;
+      readonly body?: string;
+    }
   | { readonly kind: 'redirect'; readonly location: string; readonly status?: number }
   /** The connection is cut after so many bytes of the reply's body; a shorter reply passes unharmed. */
   | { readonly kind: 'cut'; readonly at: number }
+  /** A recorded reply instead of git's, cut after so many bytes (not at all without `cutAt`): fast, for many cuts. */
+  | { readonly kind: 'replay'; readonly of: ServedRequest; readonly cutAt?: number }
   /** Git does all its work, then the connection is cut without a byte of reply: accepted, reply lost. */
   | { readonly kind: 'lose-reply' }
   /** The connection is cut before git sees anything. */
@@ -64,7 +78,7 @@ export type Fault =
 export type Faults = (request: ServedRequest) => Fault | undefined;
 
 export interface GitServer {
-  /** `http://127.0.0.1:PORT`, without trailing slash. */
+  /** `http://127.0.0.1:PORT` (`https://` with `tls`), without trailing slash. */
   readonly url: string;
   /** Every request so far, in order of arrival. */
   readonly requests: readonly ServedRequest[];
@@ -93,14 +107,16 @@ class BackendServer implements GitServer {
   #connections = 0;
   readonly #sockets = new Map<Socket, number>();
   readonly #children = new Set<ChildProcess>();
-  readonly #server = createServer((request, response) => void this.#serve(request, response));
+  readonly #server: Server;
 
   constructor(private readonly options: GitServerOptions) {
     this.faults = options.faults;
     this.latencyMs = options.latencyMs ?? 0;
+    const listener = (request: IncomingMessage, response: ServerResponse): void => void this.#serve(request, response);
+    this.#server = options.tls === undefined ? createServer(listener) : createSecureServer(options.tls, listener);
     this.#server.keepAliveTimeout = 60_000;
     this.#server.requestTimeout = 0;
-    this.#server.on('connection', (socket) => {
+    this.#server.on(options.tls === undefined ? 'connection' : 'secureConnection', (socket: Socket) => {
       this.#connections += 1;
       this.#sockets.set(socket, this.#connections);
       socket.on('error', () => socket.destroy());
@@ -109,7 +125,7 @@ class BackendServer implements GitServer {
   }
 
   get url(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+    return `${this.options.tls === undefined ? 'http' : 'https'}://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
   }
 
   get requests(): readonly ServedRequest[] {
@@ -162,16 +178,32 @@ class BackendServer implements GitServer {
       return;
     }
     request.on('data', (chunk: Buffer) => (served.bodyBytes += chunk.length));
+    if (fault?.kind === 'replay') {
+      request.on('end', () => replay(fault, response, served));
+      return;
+    }
     this.#runBackend(request, response, served, fault);
   }
 
-  #answerWithoutGit(request: IncomingMessage, fault: Fault | undefined): { status: number; headers: Record<string, string>; body: string } | undefined {
+  #answerWithoutGit(
+    request: IncomingMessage,
+    fault: Fault | undefined,
+  ): { status: number; headers: Record<string, string>; body: string } | undefined {
     if (fault?.kind === 'status') {
-      return { status: fault.status, headers: { 'Content-Type': 'text/plain', ...fault.headers }, body: fault.body ?? '' };
+      return {
+        status: fault.status,
+        headers: { 'Content-Type': 'text/plain', ...fault.headers },
+        body: fault.body ?? '',
+      };
     }
-    if (fault?.kind === 'redirect') return { status: fault.status ?? 302, headers: { Location: fault.location }, body: '' };
+    if (fault?.kind === 'redirect')
+      return { status: fault.status ?? 302, headers: { Location: fault.location }, body: '' };
     if (this.#isAllowed(request)) return undefined;
-    return { status: 401, headers: { 'WWW-Authenticate': 'Basic realm="kb test"', 'Content-Type': 'text/plain' }, body: 'credentials wanted' };
+    return {
+      status: 401,
+      headers: { 'WWW-Authenticate': 'Basic realm="kb test"', 'Content-Type': 'text/plain' },
+      body: 'credentials wanted',
+    };
   }
 
   #isAllowed(request: IncomingMessage): boolean {
@@ -185,14 +217,27 @@ class BackendServer implements GitServer {
     return given === `${auth.username}:${auth.password}`;
   }
 
-  #runBackend(request: IncomingMessage, response: ServerResponse, served: ServedRequest, fault: Fault | undefined): void {
-    const child = spawn('git', ['http-backend'], { env: this.#cgiEnvironment(request), stdio: ['pipe', 'pipe', 'ignore'] });
+  #runBackend(
+    request: IncomingMessage,
+    response: ServerResponse,
+    served: ServedRequest,
+    fault: Fault | undefined,
+  ): void {
+    const child = spawn('git', ['http-backend'], {
+      env: this.#cgiEnvironment(request),
+      stdio: ['pipe', 'pipe', 'ignore'],
+    });
     this.#children.add(child);
     child.on('close', () => this.#children.delete(child));
     child.stdin.on('error', () => undefined); // git may answer without reading all
     request.pipe(child.stdin);
     response.on('error', () => undefined);
-    const reply = new CgiReply(response, served, fault?.kind === 'cut' ? fault.at : Infinity);
+    const reply = new CgiReply(
+      response,
+      served,
+      fault?.kind === 'cut' ? fault.at : Infinity,
+      this.options.recordReplies === true,
+    );
     if (fault?.kind === 'lose-reply') {
       child.stdout.resume();
       child.on('close', () => request.socket.destroy());
@@ -238,11 +283,13 @@ class BackendServer implements GitServer {
 class CgiReply {
   #head: Buffer | undefined = Buffer.alloc(0);
   #left: number;
+  readonly #recorded: Buffer[] = [];
 
   constructor(
     private readonly response: ServerResponse,
     private readonly served: ServedRequest,
     cutAt: number,
+    private readonly isRecorded: boolean,
   ) {
     this.#left = cutAt;
   }
@@ -270,11 +317,16 @@ class CgiReply {
 
   end(): void {
     if (this.#head !== undefined) this.response.statusCode = this.served.status = 500;
+    if (this.isRecorded) {
+      const contentType = String(this.response.getHeader('content-type') ?? '');
+      this.served.reply = { contentType, body: Buffer.concat(this.#recorded) };
+    }
     if (!this.response.destroyed) this.response.end();
   }
 
   #body(chunk: Buffer): boolean {
     if (this.response.destroyed || this.#left < 0) return true;
+    if (this.isRecorded) this.#recorded.push(chunk);
     if (chunk.length <= this.#left) {
       this.#left -= chunk.length;
       return chunk.length === 0 || this.response.write(chunk);
@@ -287,6 +339,19 @@ class CgiReply {
     else this.response.write(last, () => socket?.destroySoon());
     return true;
   }
+}
+
+function replay(
+  fault: { readonly of: ServedRequest; readonly cutAt?: number },
+  response: ServerResponse,
+  served: ServedRequest,
+): void {
+  const { of, cutAt = Infinity } = fault;
+  if (of.reply === undefined) throw new Error('this reply was not recorded');
+  const cgi = `Status: ${of.status ?? 200}\r\nContent-Type: ${of.reply.contentType}\r\n\r\n`;
+  const reply = new CgiReply(response, served, cutAt, false);
+  reply.write(Buffer.concat([Buffer.from(cgi), of.reply.body]));
+  if (cutAt >= of.reply.body.length) reply.end();
 }
 
 /** Makes a bare repository in the served directory. @returns its path */

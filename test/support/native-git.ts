@@ -58,7 +58,9 @@ export function gitBuffer(cwd: string, args: readonly string[], options: GitOpti
   });
   if (result.error !== undefined) throw result.error;
   if (result.status !== 0 && options.allowFailure !== true) {
-    throw new Error(`git ${args.join(' ')} exited with ${String(result.status ?? result.signal)}: ${result.stderr.toString('utf8')}`);
+    throw new Error(
+      `git ${args.join(' ')} exited with ${String(result.status ?? result.signal)}: ${result.stderr.toString('utf8')}`,
+    );
   }
   return result.stdout;
 }
@@ -67,7 +69,8 @@ const temporaryDirectories: string[] = [];
 
 // Registered while the test file is collected: inside a running test vitest takes no more hooks.
 afterAll(() => {
-  for (const directory of temporaryDirectories.splice(0)) rmSync(directory, { recursive: true, force: true, maxRetries: 3 });
+  for (const directory of temporaryDirectories.splice(0))
+    rmSync(directory, { recursive: true, force: true, maxRetries: 3 });
 });
 
 /** A new empty directory (its real path), removed when the tests of this file are done. */

@@ -6,6 +6,7 @@ import type { SplicedEntries } from './splice.js';
 
 const LF = 0x0a;
 const SPACE = 0x20;
+const MINUS = 0x2d;
 const SLASH = 0x2f;
 const AFTER_SLASH = 0x30;
 const OID_BYTES = 20;
@@ -26,7 +27,7 @@ export interface KnownTrees {
  *
  * Invariant: a folder is valid only if (a) it was so in the file that was read and no change lies below
  * it, or (b) its tree, put together from the entries themselves and from valid folders below, has this
- * id and is stored. Never because a caller says so. (Broken by the tests in git-index-tree.test.ts.)
+ * id and is stored. Never because a caller says so. (Broken by: test/integration/git-index.test.ts, "the TREE extension")
  *
  * Format: gitformat-index(5), "Cache tree": name NUL count SP subtrees LF [id], parents first; count -1
  * is invalid and has no id.
@@ -46,7 +47,9 @@ export function updateCacheTree(
 /** The root's tree while it is valid for exactly this many entries. */
 export function validRoot(extension: Buffer | undefined, entryCount: number): Oid | undefined {
   const root = extension && parseWhole(extension);
-  return extension && root && root.count === entryCount ? (extension.toString('hex', root.oid, root.oid + OID_BYTES) as Oid) : undefined;
+  return extension && root && root.count === entryCount
+    ? (extension.toString('hex', root.oid, root.oid + OID_BYTES) as Oid)
+    : undefined;
 }
 
 /** Every folder above these paths, each with its final `/`; the root is ''. Names as latin1, byte for byte. */
@@ -104,8 +107,11 @@ class Builder {
    */
   build(folder: string, first: number, old: OldFolder | undefined, depth: number): NewFolder | undefined {
     if (depth > MAX_DEPTH) return undefined;
-    if (old !== undefined && old.count >= 0 && !this.touched.has(folder) && this.countHolds(folder, first, old.count)) return this.keep(old, first);
-    return this.trees === undefined ? this.invalidate(folder, first, old, depth) : this.compute(folder, first, old, depth);
+    if (old !== undefined && old.count >= 0 && !this.touched.has(folder) && this.countHolds(folder, first, old.count))
+      return this.keep(old, first);
+    return this.trees === undefined
+      ? this.invalidate(folder, first, old, depth)
+      : this.compute(folder, first, old, depth);
   }
 
   /** A count that does not match the entries would make git skip or repeat some. */
@@ -117,7 +123,12 @@ class Builder {
   private keep(old: OldFolder, first: number): NewFolder {
     const extension = this.extension ?? Buffer.alloc(0);
     const whole = extension.subarray(old.start, skipFolder(extension, old.start));
-    return { bytes: [whole], count: old.count, oid: extension.subarray(old.oid, old.oid + OID_BYTES), end: first + old.count };
+    return {
+      bytes: [whole],
+      count: old.count,
+      oid: extension.subarray(old.oid, old.oid + OID_BYTES),
+      end: first + old.count,
+    };
   }
 
   /** What is untouched below stays valid, so that git need not compute it again. */
@@ -169,7 +180,13 @@ class Builder {
     return text === this.trees?.root || this.trees?.source.has(text) === true ? oid : undefined;
   }
 
-  private folder(path: string, first: number, count: number, oid: Buffer | undefined, children: { name: string; bytes: Buffer[] }[]): NewFolder {
+  private folder(
+    path: string,
+    first: number,
+    count: number,
+    oid: Buffer | undefined,
+    children: { name: string; bytes: Buffer[] }[],
+  ): NewFolder {
     const name = path.slice(path.lastIndexOf('/', path.length - 2) + 1, -1);
     const header = Buffer.from(`${name}\0${count} ${children.length}\n`, 'latin1');
     // git searches subtrees by length, then bytes (subtree_name_cmp in its cache-tree.c).
@@ -181,7 +198,7 @@ class Builder {
   private childrenOf(old: OldFolder | undefined): OldFolder[] {
     if (old === undefined || this.extension === undefined) return [];
     const children: OldFolder[] = [];
-    for (let at = old.inside; children.length < old.subtrees; ) {
+    for (let at = old.inside; children.length < old.subtrees;) {
       const child = parseFolder(this.extension, at);
       if (child === undefined) break;
       children.push(child);
@@ -191,7 +208,9 @@ class Builder {
   }
 
   private endOf(folder: string, first: number): number {
-    return folder === '' ? this.entries.count : this.entries.lowerBound(Buffer.from(`${folder}${String.fromCharCode(AFTER_SLASH)}`, 'latin1'), first);
+    return folder === ''
+      ? this.entries.count
+      : this.entries.lowerBound(Buffer.from(`${folder}${String.fromCharCode(AFTER_SLASH)}`, 'latin1'), first);
   }
 
   private isBelow(folder: string, position: number): boolean {
@@ -244,13 +263,14 @@ function parseFolder(extension: Buffer, start: number): OldFolder | undefined {
 function skipFolder(extension: Buffer, start: number): number {
   let at = start;
   for (let left = 1; left > 0; left -= 1) {
-    const nameEnds = extension.indexOf(0, at);
-    if (nameEnds === -1) return -1;
-    const isInvalid = extension[nameEnds + 1] === 0x2d;
+    let nameEnds = at;
+    while (nameEnds < extension.length && extension[nameEnds] !== 0) nameEnds += 1;
+    const isInvalid = extension[nameEnds + 1] === MINUS;
     let digit = nameEnds + 1;
     while (digit < extension.length && extension[digit] !== SPACE) digit += 1;
     let subtrees = 0;
-    for (digit += 1; digit < extension.length && extension[digit] !== LF; digit += 1) subtrees = subtrees * 10 + (extension[digit] ?? 0) - 0x30;
+    for (digit += 1; digit < extension.length && extension[digit] !== LF; digit += 1)
+      subtrees = subtrees * 10 + (extension[digit] ?? 0) - 0x30;
     if (!(subtrees >= 0 && subtrees <= extension.length)) return -1;
     left += subtrees;
     at = digit + 1 + (isInvalid ? 0 : OID_BYTES);
@@ -263,4 +283,3 @@ function parseNumber(bytes: Buffer, from: number, to: number): number | undefine
   const text = bytes.toString('latin1', from, to);
   return /^(-1|\d{1,10})$/.test(text) ? Number(text) : undefined;
 }
-

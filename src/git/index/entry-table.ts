@@ -24,13 +24,11 @@ export class EntryTable {
       const end = nameEnd(bytes, at);
       const next = at + paddedLength(name - at, end - name);
       // Without its NUL the next entry would be read from the middle of this name.
-      if (end < name || next > limit || bytes[end] !== 0 || bytes[name] === 0) throw damagedIndex('an entry has a malformed name');
+      if (end < name || next > limit || bytes[end] !== 0) throw damagedIndex('an entry has a malformed name');
       at = next;
     }
     offsets[count] = at;
-    const table = new EntryTable(bytes, offsets);
-    table.assertOrder();
-    return table;
+    return new EntryTable(bytes, offsets);
   }
 
   /**
@@ -55,7 +53,7 @@ export class EntryTable {
       shared[ordinal] = length - strip;
       length = length - strip + end - suffix;
       const stored = packed.readUInt16BE(at + FIELD.flags) & NAME_MASK;
-      if (length === 0 || stored !== Math.min(length, NAME_MASK)) throw damagedIndex('an entry has a malformed name');
+      if (stored !== Math.min(length, NAME_MASK)) throw damagedIndex('an entry has a malformed name');
       total += paddedLength(name - at, length);
       at = end + 1;
     }
@@ -71,9 +69,7 @@ export class EntryTable {
       packed.copy(bytes, name + keep, suffix, packed.indexOf(0, suffix));
       previousName = name;
     }
-    const table = new EntryTable(bytes, offsets);
-    table.assertOrder();
-    return { table, end: at };
+    return { table: new EntryTable(bytes, offsets), end: at };
   }
 
   get count(): number {
@@ -102,9 +98,13 @@ export class EntryTable {
     return ordinal < this.count && compareName(this.bytes, this.startOf(ordinal), key) === 0;
   }
 
-  /** Entries out of order would not be found, and would be written into wrong trees. */
-  private assertOrder(): void {
+  /**
+   * Entries out of order would not be found, and would be written into wrong trees. Apart from reading
+   * them, because only the extensions tell a damaged index from a split one, which has nameless entries.
+   */
+  assertOrder(): void {
     const { bytes, offsets } = this;
+    if (this.count > 0 && bytes[nameStart(bytes, this.startOf(0))] === 0) throw damagedIndex('an entry has no name');
     // Runs over every byte of 100,000 names at each reading: plain variables, no destructuring.
     for (let ordinal = 1; ordinal < this.count; ordinal += 1) {
       const before = offsets[ordinal - 1] ?? 0;
@@ -120,7 +120,8 @@ export class EntryTable {
       const y = bytes[b] ?? 0;
       if (x < y) continue;
       // The same name twice: only as stages of one conflict, which are 1, 2 and 3.
-      const isConflict = x === y && stageBits(bytes, before) !== 0 && stageBits(bytes, before) < stageBits(bytes, after);
+      const isConflict =
+        x === y && stageBits(bytes, before) !== 0 && stageBits(bytes, before) < stageBits(bytes, after);
       if (!isConflict) throw damagedIndex('its entries are out of order');
     }
   }
@@ -166,7 +167,12 @@ export class NamePacker {
     let shared = 0;
     while (shared < length && shared < this.length && this.name[shared] === bytes[from + shared]) shared += 1;
     const strip = varint(this.length - shared);
-    const packed = Buffer.concat([bytes.subarray(start, from), strip, bytes.subarray(from + shared, from + length), NUL]);
+    const packed = Buffer.concat([
+      bytes.subarray(start, from),
+      strip,
+      bytes.subarray(from + shared, from + length),
+      NUL,
+    ]);
     if (length > this.name.length) this.name = Buffer.concat([this.name], length * 2);
     bytes.copy(this.name, shared, from + shared, from + length);
     this.length = length;
@@ -208,4 +214,3 @@ export function damagedIndex(what: string): KbError {
     hint: 'no file of yours is in it; make it anew with: rm .git/index && git reset, then look with: kb status',
   });
 }
-

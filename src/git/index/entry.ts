@@ -37,7 +37,19 @@ export interface NewEntry {
  * The fixed part of an entry, all numbers big-endian. Source: gitformat-index(5), "Index entry":
  * ctime s, ns · mtime s, ns · dev · ino · mode · uid · gid · size · SHA-1 · flags [· extended flags].
  */
-export const FIELD = { ctime: 0, mtime: 8, dev: 16, ino: 20, mode: 24, uid: 28, gid: 32, size: 36, oid: 40, flags: 60, extended: 62 } as const;
+export const FIELD = {
+  ctime: 0,
+  mtime: 8,
+  dev: 16,
+  ino: 20,
+  mode: 24,
+  uid: 28,
+  gid: 32,
+  size: 36,
+  oid: 40,
+  flags: 60,
+  extended: 62,
+} as const;
 export const FIXED_LENGTH = 62;
 
 export const FLAG_ASSUME_VALID = 0x8000;
@@ -75,7 +87,11 @@ export function splitTime(ns: bigint): readonly [seconds: number, nanoseconds: n
 
 /** An entry that decodes a field when it is asked for: a walk over 100,000 entries often needs one of them only. */
 export class RawEntry implements IndexEntry {
-  constructor(private readonly bytes: Buffer, private readonly start: number, private readonly end: number) {}
+  constructor(
+    private readonly bytes: Buffer,
+    private readonly start: number,
+    private readonly end: number,
+  ) {}
 
   get path(): RepoPath {
     return decodePath(entryName(this.bytes, this.start, this.end));

@@ -4,8 +4,14 @@ import { damagedIndex } from './entry-table.js';
 /** Features that another program must take part in; the command that turns each off. */
 const REFUSED: Record<string, { readonly what: string; readonly hint: string }> = {
   link: { what: 'is split in two files', hint: 'join it with: git update-index --no-split-index' },
-  sdir: { what: 'is sparse (whole folders stand as one entry)', hint: 'expand it with: git sparse-checkout reapply --no-sparse-index' },
-  FSMN: { what: 'relies on a file system monitor', hint: 'turn it off with: git config core.fsmonitor false && git update-index --no-fsmonitor' },
+  sdir: {
+    what: 'is sparse (whole folders stand as one entry)',
+    hint: 'expand it with: git sparse-checkout reapply --no-sparse-index',
+  },
+  FSMN: {
+    what: 'relies on a file system monitor',
+    hint: 'turn it off with: git config core.fsmonitor false && git update-index --no-fsmonitor',
+  },
 };
 
 /**
@@ -23,7 +29,12 @@ export function readExtensions(file: Buffer, start: number, limit: number): Map<
     if (end > limit) throw damagedIndex(`its extension ${JSON.stringify(signature)} is cut off`);
     const refused = REFUSED[signature];
     if (refused !== undefined) throw unsafe(refused.what, refused.hint, signature);
-    if (!/^[A-Z]/.test(signature)) throw unsafe(`needs the feature ${JSON.stringify(signature)}`, 'turn it off in the program that wrote it, or: rm .git/index && git reset', signature);
+    if (!/^[A-Z]/.test(signature))
+      throw unsafe(
+        `needs the feature ${JSON.stringify(signature)}`,
+        'turn it off in the program that wrote it, or: rm .git/index && git reset',
+        signature,
+      );
     extensions.set(signature, file.subarray(at + 8, end));
     at = end;
   }

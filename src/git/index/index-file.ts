@@ -4,10 +4,20 @@ import type { Disk } from '../../disk/disk.js';
 import { asStorageError, isErrno } from '../../disk/durable.js';
 import { KbError } from '../../errors.js';
 import type { Oid } from '../ids.js';
-import { decodePath, encodePath, type RepoPath } from '../paths.js';
+import { encodePath, type RepoPath } from '../paths.js';
 import { LockFile, type LockTiming } from '../refs/lock-file.js';
 import { foldersAbove, updateCacheTree, validRoot, type KnownTrees } from './cache-tree.js';
-import { FIELD, GITLINK, RawEntry, nameEnd, nameStart, splitTime, stageOf, type FileStat, type IndexEntry, type NewEntry } from './entry.js';
+import {
+  FIELD,
+  GITLINK,
+  RawEntry,
+  nameStart,
+  splitTime,
+  stageOf,
+  type FileStat,
+  type IndexEntry,
+  type NewEntry,
+} from './entry.js';
 import { EntryTable, NamePacker, damagedIndex } from './entry-table.js';
 import { readExtensions } from './extensions.js';
 import { HashedOutput } from './hashed-output.js';
@@ -57,14 +67,20 @@ export class GitIndex {
 
   private static parse(file: Buffer, writtenNs: bigint): GitIndex {
     const limit = file.length - CHECKSUM_BYTES;
-    if (limit < HEADER_BYTES || file.toString('latin1', 0, 4) !== 'DIRC') throw damagedIndex('it does not begin as an index does');
+    if (limit < HEADER_BYTES || file.toString('latin1', 0, 4) !== 'DIRC')
+      throw damagedIndex('it does not begin as an index does');
     const version = file.readUInt32BE(4);
     if (version < 2 || version > 4) {
-      throw new KbError('E_UNSAFE_STATE', `git's index has version ${version}, which kb does not know`, { hint: 'rewrite it with: git update-index --index-version 2' });
+      throw new KbError('E_UNSAFE_STATE', `git's index has version ${version}, which kb does not know`, {
+        hint: 'rewrite it with: git update-index --index-version 2',
+      });
     }
     const count = file.readUInt32BE(8);
-    const { table, end } = version === 4 ? EntryTable.expand(file, HEADER_BYTES, count, limit) : scanInPlace(file, count, limit);
-    return new GitIndex(file, version, table, readExtensions(file, end, limit), writtenNs);
+    const { table, end } =
+      version === 4 ? EntryTable.expand(file, HEADER_BYTES, count, limit) : scanInPlace(file, count, limit);
+    const extensions = readExtensions(file, end, limit);
+    table.assertOrder();
+    return new GitIndex(file, version, table, extensions, writtenNs);
   }
 
   get entryCount(): number {
@@ -74,7 +90,9 @@ export class GitIndex {
   get(path: RepoPath): IndexEntry | undefined {
     const key = encodePath(path);
     const ordinal = this.table.lowerBound(key);
-    return this.table.hasName(ordinal, key) && stageOf(this.table.bytes, this.table.startOf(ordinal)) === 0 ? this.entry(ordinal) : undefined;
+    return this.table.hasName(ordinal, key) && stageOf(this.table.bytes, this.table.startOf(ordinal)) === 0
+      ? this.entry(ordinal)
+      : undefined;
   }
 
   /** Whether anything is tracked below the folder ('' is the root), in whatever stage. */
@@ -131,7 +149,8 @@ export class GitIndex {
     const stored = this.file.subarray(end);
     // All zero: written with index.skipHash.
     if (stored.every((byte) => byte === 0)) return;
-    if (!createHash('sha1').update(this.file.subarray(0, end)).digest().equals(stored)) throw damagedIndex('its checksum is wrong');
+    if (!createHash('sha1').update(this.file.subarray(0, end)).digest().equals(stored))
+      throw damagedIndex('its checksum is wrong');
   }
 
   /**
@@ -163,7 +182,12 @@ export class GitIndex {
    * is moved to another commit, as git drops it then. Everything else is optional and derived — UNTR,
    * EOIE, IEOT — and would be wrong now: git makes it again when it wants it.
    */
-  private writeExtensions(output: HashedOutput, spliced: SplicedEntries, changes: ReadonlyMap<RepoPath, NewEntry | null>, trees: KnownTrees | undefined): void {
+  private writeExtensions(
+    output: HashedOutput,
+    spliced: SplicedEntries,
+    changes: ReadonlyMap<RepoPath, NewEntry | null>,
+    trees: KnownTrees | undefined,
+  ): void {
     const touched = foldersAbove([...changes.keys()].map(encodePath));
     const tree = updateCacheTree(this.extensions.get('TREE'), spliced, touched, trees);
     if (tree !== undefined) writeExtension(output, 'TREE', tree);
@@ -230,7 +254,11 @@ export interface IndexLockOptions {
 
 /** Holds index.lock, so that no `git add` and no other kb changes the index, and writes it once. */
 export class IndexLock {
-  private constructor(private readonly lock: LockFile, readonly index: GitIndex, private readonly options: IndexLockOptions) {}
+  private constructor(
+    private readonly lock: LockFile,
+    readonly index: GitIndex,
+    private readonly options: IndexLockOptions,
+  ) {}
 
   /**
    * @throws KbError E_UNSAFE_STATE (retryable), naming the file, when somebody else holds the lock
@@ -289,7 +317,12 @@ export interface IndexUpdate {
  * @param work sees the current index and says what to change; undefined: nothing
  * @throws as IndexLock.acquire and what `work` throws; the index is then as it was
  */
-export function updateIndex(disk: Disk, gitDir: string, work: (index: GitIndex) => IndexUpdate | undefined, options: IndexLockOptions = {}): void {
+export function updateIndex(
+  disk: Disk,
+  gitDir: string,
+  work: (index: GitIndex) => IndexUpdate | undefined,
+  options: IndexLockOptions = {},
+): void {
   const lock = IndexLock.acquire(disk, gitDir, options);
   try {
     const update = work(lock.index);
@@ -335,7 +368,8 @@ function scanInPlace(file: Buffer, count: number, limit: number): { table: Entry
 
 function writePacked(output: HashedOutput, spliced: SplicedEntries): void {
   const packer = new NamePacker();
-  for (let position = 0; position < spliced.count; position += 1) output.write(packer.pack(spliced.bytesOf(position), spliced.startOf(position)));
+  for (let position = 0; position < spliced.count; position += 1)
+    output.write(packer.pack(spliced.bytesOf(position), spliced.startOf(position)));
 }
 
 function writeExtension(output: HashedOutput, signature: string, data: Buffer): void {
@@ -364,5 +398,7 @@ function readWithTime(disk: Disk, path: string): { bytes: Buffer; mtimeNs: bigin
 }
 
 function readUInt32(bytes: Buffer, at: number): number {
-  return (((bytes[at] ?? 0) << 24) | ((bytes[at + 1] ?? 0) << 16) | ((bytes[at + 2] ?? 0) << 8) | (bytes[at + 3] ?? 0)) >>> 0;
+  return (
+    (((bytes[at] ?? 0) << 24) | ((bytes[at + 1] ?? 0) << 16) | ((bytes[at + 2] ?? 0) << 8) | (bytes[at + 3] ?? 0)) >>> 0
+  );
 }

@@ -1,6 +1,6 @@
 import { KbError } from '../../errors.js';
 import { comparePaths, encodePath, type RepoPath } from '../paths.js';
-import { encodeEntry, entryLength, type NewEntry } from './entry.js';
+import { encodeEntry, entryLength, isExtended, type NewEntry } from './entry.js';
 import { EntryTable, compareName, lowerBound } from './entry-table.js';
 
 const SLASH = 0x2f;
@@ -42,7 +42,12 @@ export class SplicedEntries {
     for (let from = 0, to = 1; from < sequence.length; from = to, to += 1) {
       const first = sequence[from] ?? 0;
       const step = first < 0 ? -1 : 1;
-      while (to < sequence.length && sequence[to] === (sequence[to - 1] ?? 0) + step && (sequence[to] ?? 0) < 0 === first < 0) to += 1;
+      while (
+        to < sequence.length &&
+        sequence[to] === (sequence[to - 1] ?? 0) + step &&
+        (sequence[to] ?? 0) < 0 === first < 0
+      )
+        to += 1;
       const last = sequence[to - 1] ?? 0;
       yield first < 0 ? this.added.slice(~first, ~last + 1) : this.old.slice(first, last + 1);
     }
@@ -56,9 +61,10 @@ export class SplicedEntries {
     }
   }
 
+  /** An addition says what only versions from 3 on can. */
   get hasExtendedAddition(): boolean {
     for (let ordinal = 0; ordinal < this.added.count; ordinal += 1) {
-      if (((this.added.bytes[this.added.startOf(ordinal) + 60] ?? 0) & 0x40) !== 0) return true;
+      if (isExtended(this.added.bytes, this.added.startOf(ordinal))) return true;
     }
     return false;
   }
@@ -88,7 +94,13 @@ export function splice(old: EntryTable, changes: ReadonlyMap<RepoPath, NewEntry 
   return new SplicedEntries(old, encodeAll(insertions), merge(old.count, removed, insertions));
 }
 
-function removeFilesAbove(old: EntryTable, key: Buffer, path: RepoPath, changes: ReadonlyMap<RepoPath, NewEntry | null>, removed: Uint8Array): void {
+function removeFilesAbove(
+  old: EntryTable,
+  key: Buffer,
+  path: RepoPath,
+  changes: ReadonlyMap<RepoPath, NewEntry | null>,
+  removed: Uint8Array,
+): void {
   for (let slash = key.lastIndexOf(SLASH); slash > 0; slash = key.lastIndexOf(SLASH, slash - 1)) {
     const above = key.subarray(0, slash);
     for (let at = old.lowerBound(above); old.hasName(at, above); at += 1) removed[at] = 1;

@@ -107,9 +107,7 @@ export function cleanIdentity(text: string): string {
     .replace(CRUD_AFTER, '');
 }
 
-// eslint-disable-next-line no-control-regex -- git's list of crud begins with the control characters
 const CRUD_BEFORE = /^[\0-\x20.,:;<>"\\']+/;
-// eslint-disable-next-line no-control-regex -- as above
 const CRUD_AFTER = /[\0-\x20.,:;<>"\\']+$/;
 
 // Not strict: the author of a commit that is replayed may be one that git would refuse today.
@@ -144,7 +142,11 @@ const COMMIT_SHAPE =
 
 /** @throws KbError E_CORRUPT when a received tag is none that git could read */
 export function verifyTag(data: Buffer): void {
-  if (!/^object [0-9a-f]{40}\ntype (?:commit|tree|blob|tag)\ntag [^\n]+(?:\n|$)/.test(data.toString('latin1', 0, headerEnd(data)))) {
+  if (
+    !/^object [0-9a-f]{40}\ntype (?:commit|tree|blob|tag)\ntag [^\n]+(?:\n|$)/.test(
+      data.toString('latin1', 0, headerEnd(data)),
+    )
+  ) {
     throw new KbError('E_CORRUPT', 'a tag is malformed');
   }
 }
@@ -159,8 +161,8 @@ function headerEnd(data: Buffer): number {
 function unfold(text: string): string[] {
   const headers: string[] = [];
   for (const line of text.replace(/\n$/, '').split('\n')) {
-    const last = headers.length - 1;
-    if (line.startsWith(' ') && last >= 0) headers[last] += `\n${line}`;
+    const last = headers.at(-1);
+    if (line.startsWith(' ') && last !== undefined) headers[headers.length - 1] = `${last}\n${line}`;
     else headers.push(line);
   }
   return headers;

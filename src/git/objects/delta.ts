@@ -5,7 +5,11 @@ import { KbError } from '../../errors.js';
  * Source of the format: gitformat-pack, "Deltified representation".
  * @throws KbError E_CORRUPT
  */
-export function deltaSizes(delta: Buffer): { readonly baseSize: number; readonly resultSize: number; readonly at: number } {
+export function deltaSizes(delta: Buffer): {
+  readonly baseSize: number;
+  readonly resultSize: number;
+  readonly at: number;
+} {
   const base = readSize(delta, 0);
   const result = readSize(delta, base.at);
   return { baseSize: base.value, resultSize: result.value, at: result.at };
@@ -37,13 +41,15 @@ export function applyDelta(base: Buffer, delta: Buffer, maxBytes: number): Buffe
       if ((command & 0x20) !== 0) size |= (delta[at++] as number) << 8;
       if ((command & 0x40) !== 0) size |= (delta[at++] as number) << 16;
       if (size === 0) size = 0x10000;
-      if (at > end || from + size > baseSize || written + size > resultSize) throw damaged('it copies from or to outside');
+      if (at > end || from + size > baseSize || written + size > resultSize)
+        throw damaged('it copies from or to outside');
       if (size < 24) for (let index = 0; index < size; index++) result[written + index] = base[from + index] as number;
       else base.copy(result, written, from, from + size);
       written += size;
     } else if (command !== 0) {
       if (at + command > end || written + command > resultSize) throw damaged('it inserts beyond its end');
-      if (command < 24) for (let index = 0; index < command; index++) result[written + index] = delta[at + index] as number;
+      if (command < 24)
+        for (let index = 0; index < command; index++) result[written + index] = delta[at + index] as number;
       else delta.copy(result, written, at, at + command);
       at += command;
       written += command;

@@ -39,7 +39,17 @@ export function writeShallow(disk: Disk, gitDir: string, shallow: ReadonlySet<Oi
   }
   try {
     try {
-      writeFully(disk, descriptor, Buffer.from([...shallow].sort().map((oid) => `${oid}\n`).join(''), 'latin1'));
+      writeFully(
+        disk,
+        descriptor,
+        Buffer.from(
+          [...shallow]
+            .sort()
+            .map((oid) => `${oid}\n`)
+            .join(''),
+          'latin1',
+        ),
+      );
       disk.fsyncSync(descriptor);
     } finally {
       disk.closeSync(descriptor);
@@ -69,7 +79,12 @@ export interface CommitRange {
  * @param base undefined: all, down to the roots or where a shallow clone ends
  * @throws KbError E_CORRUPT when a commit is missing
  */
-export function commitsSince(source: ObjectSource, base: Oid | undefined, tip: Oid, shallow: ReadonlySet<Oid>): CommitRange {
+export function commitsSince(
+  source: ObjectSource,
+  base: Oid | undefined,
+  tip: Oid,
+  shallow: ReadonlySet<Oid>,
+): CommitRange {
   const commits = new Commits(source, shallow);
   const wanted = base === undefined ? reachable(commits, tip) : paintBeyond(commits, tip, base);
   const ordered = parentsFirst(commits, tip, wanted);
@@ -86,7 +101,9 @@ export function mergeBases(source: ObjectSource, a: Oid, b: Oid, shallow: Readon
   const commits = new Commits(source, shallow);
   const common = paintCommon(commits, a, b);
   // clocks that went wrong can bring up a base that lies behind another one
-  return common.filter((oid) => !common.some((other) => other !== oid && paintCommon(commits, oid, other).includes(oid)));
+  return common.filter(
+    (oid) => !common.some((other) => other !== oid && paintCommon(commits, oid, other).includes(oid)),
+  );
 }
 
 /** Reads each commit once, and ends history where a shallow clone does. */
@@ -157,6 +174,9 @@ function reachable(commits: Commits, tip: Oid): Set<Oid> {
   return seen;
 }
 
+/** Seconds that the clocks of two writers may differ by without a commit being taken for a new one. */
+const CLOCK_SLACK = 24 * 3600;
+
 /** What is reachable from `tip` and not from `base`. */
 function paintBeyond(commits: Commits, tip: Oid, base: Oid): Set<Oid> {
   const colours = new Map<Oid, number>();
@@ -184,9 +204,9 @@ function paintBeyond(commits: Commits, tip: Oid, base: Oid): Set<Oid> {
   paint(tip, FROM_A);
   paint(base, FROM_B);
   // When nothing is left that only the tip reaches, base's side still walks on as far as the oldest wanted
-  // commit: clocks that went wrong can hide a way from base to it. Where the tip's side came to a root the
+  // commit, and a day further: clocks that went wrong can hide a way from base to it. Where the tip's side came to a root the
   // histories did not meet yet, and then base's side walks to its end.
-  while (!queue.isEmpty && (open > 0 || reachesRoot || queue.newestDate >= oldest)) {
+  while (!queue.isEmpty && (open > 0 || reachesRoot || queue.newestDate >= oldest - CLOCK_SLACK)) {
     const oid = queue.take();
     const colour = colours.get(oid) ?? 0;
     const { parents, date } = commits.links(oid);
@@ -262,7 +282,8 @@ class NewestFirst {
     const { heap } = this;
     const top = heap[0];
     const last = heap.pop();
-    if (top === undefined || last === undefined) throw new KbError('E_INTERNAL', 'an empty queue of commits was asked for one');
+    if (top === undefined || last === undefined)
+      throw new KbError('E_INTERNAL', 'an empty queue of commits was asked for one');
     this.members.delete(top.oid);
     if (heap.length > 0) {
       let at = 0;

@@ -30,7 +30,15 @@ export interface Inflater {
 
 /** The part of zlib's engine that Node's own streams drive; stable from Node 12 to 24, but not documented. */
 interface RawHandle {
-  writeSync(flush: number, input: Buffer, inputAt: number, inputLength: number, output: Buffer, outputAt: number, outputLength: number): void;
+  writeSync(
+    flush: number,
+    input: Buffer,
+    inputAt: number,
+    inputLength: number,
+    output: Buffer,
+    outputAt: number,
+    outputLength: number,
+  ): void;
   reset(): void;
   onerror: (message: string, errno: number, code: string) => void;
 }
@@ -73,7 +81,8 @@ class ReusedInflater implements Inflater {
     this.at = 0;
     this.sink = sink;
     // One byte more than must come: zlib then reaches the stream's end, and a longer stream shows itself.
-    this.output = sink === undefined ? Buffer.allocUnsafe(size + 1) : (this.piece ??= Buffer.allocUnsafeSlow(PIECE_BYTES));
+    this.output =
+      sink === undefined ? Buffer.allocUnsafe(size + 1) : (this.piece ??= Buffer.allocUnsafeSlow(PIECE_BYTES));
   }
 
   push(input: Buffer, from: number, to: number): number {
@@ -81,9 +90,9 @@ class ReusedInflater implements Inflater {
     while (!this.done) {
       const room = this.output.length - this.at;
       const offered = to - at;
-      this.failure = undefined;
       this.handle.writeSync(constants.Z_NO_FLUSH, input, at, offered, this.output, this.at, room);
-      if (this.failure !== undefined) throw damaged(this.failure);
+      const failure = this.takeFailure();
+      if (failure !== undefined) throw damaged(failure);
       const roomLeft = this.state[0] as number;
       const inputLeft = this.state[1] as number;
       at = to - inputLeft;
@@ -98,8 +107,15 @@ class ReusedInflater implements Inflater {
       if (roomLeft > 0 && inputLeft > 0) this.done = true;
       else if (inputLeft === 0 && roomLeft > 0) break;
     }
-    if (this.done && this.total !== this.size && this.size !== Infinity) throw damaged('it is shorter than its header says');
+    if (this.done && this.total !== this.size && this.size !== Infinity)
+      throw damaged('it is shorter than its header says');
     return at - from;
+  }
+
+  private takeFailure(): string | undefined {
+    const { failure } = this;
+    this.failure = undefined;
+    return failure;
   }
 
   take(): Buffer {
@@ -135,14 +151,18 @@ export class PublicInflater implements Inflater {
     let result: { buffer: Buffer; engine: { bytesWritten: number } };
     try {
       // with `info` Node gives the engine too; its types do not say so
-      result = inflateSync(input.subarray(from, to), { info: true, maxOutputLength: Math.min(this.size + 1, kMaxLength) } as object) as unknown as typeof result;
+      result = inflateSync(input.subarray(from, to), {
+        info: true,
+        maxOutputLength: Math.min(this.size + 1, kMaxLength),
+      } as object) as unknown as typeof result;
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'Z_BUF_ERROR') throw damaged((error as Error).message);
       if (final) throw damaged('it is cut off');
       this.triedBytes = to - from;
       return 0;
     }
-    if (result.buffer.length !== this.size && this.size !== Infinity) throw damaged('its length is not what its header says');
+    if (result.buffer.length !== this.size && this.size !== Infinity)
+      throw damaged('its length is not what its header says');
     this.done = true;
     if (this.sink === undefined) this.data = result.buffer;
     else this.sink(result.buffer);

@@ -143,7 +143,10 @@ export class LooseObjects {
     const [, type = '', size = ''] = /^([a-z]+) (0|[1-9]\d{0,15})\0/.exec(text) ?? [];
     if (!isObjectType(type)) throw this.damaged(oid, 'it does not begin with a type and a size');
     if (Number(size) > this.limits.maxObjectBytes) {
-      throw new KbError('E_CORRUPT', `object ${oid} of ${size} bytes is over the limit of ${this.limits.maxObjectBytes}`);
+      throw new KbError(
+        'E_CORRUPT',
+        `object ${oid} of ${size} bytes is over the limit of ${this.limits.maxObjectBytes}`,
+      );
     }
     return { type, size: Number(size) };
   }

@@ -38,7 +38,10 @@ export class PackBytes {
       throw this.damaged('a delta names a base outside the pack');
     }
     if (head.size > this.limits.maxObjectBytes) {
-      throw new KbError('E_CORRUPT', `an object of ${head.size} bytes in ${this.path} is over the limit of ${this.limits.maxObjectBytes}`);
+      throw new KbError(
+        'E_CORRUPT',
+        `an object of ${head.size} bytes in ${this.path} is over the limit of ${this.limits.maxObjectBytes}`,
+      );
     }
     return head;
   }
@@ -71,13 +74,14 @@ export class PackBytes {
   private feed(from: number, size: number): void {
     let at = from;
     let least = 1;
-    while (!this.inflater.done) {
+    for (;;) {
       // a big object is read in big steps
       const bytes = this.bytesAt(at, Math.max(least, Math.min(size, BIG_WINDOW_BYTES)));
       const final = at + bytes.length >= this.size;
       const used = this.inflater.push(bytes, 0, bytes.length, final);
       at += used;
-      if (final && !this.inflater.done) throw this.damaged('an entry is cut off');
+      if (this.inflater.done) return;
+      if (final) throw this.damaged('an entry is cut off');
       // an inflater that wants more at once gets twice as much
       least = used === 0 ? bytes.length * 2 : 1;
     }
@@ -90,7 +94,8 @@ export class PackBytes {
       const rest = this.window.length - inWindow;
       if (rest >= length || position + rest === this.size) return this.window.subarray(inWindow);
     }
-    if (length > BIG_WINDOW_BYTES) return readAt(this.disk, this.descriptor, position, Math.min(length, this.size - position));
+    if (length > BIG_WINDOW_BYTES)
+      return readAt(this.disk, this.descriptor, position, Math.min(length, this.size - position));
     const buffer =
       length > WINDOW_BYTES
         ? (this.bigWindowBuffer ??= Buffer.allocUnsafeSlow(BIG_WINDOW_BYTES))

@@ -1,4 +1,5 @@
 import { KbError } from '../../errors.js';
+import type { Oid } from '../ids.js';
 import type { ObjectType } from './object.js';
 
 /** Type numbers in a pack. Source: gitformat-pack, "Object types". */
@@ -65,8 +66,17 @@ export class EntryHead {
 
 /** The head of an entry that holds a whole object. */
 export function encodeEntryHead(type: ObjectType, size: number): Buffer {
+  return encodeHead(TYPE_NUMBERS[type], size);
+}
+
+/** The head of an entry that holds a delta of `size` bytes against the object `base`. */
+export function encodeDeltaHead(base: Oid, size: number): Buffer {
+  return Buffer.concat([encodeHead(REF_DELTA, size), Buffer.from(base, 'hex')]);
+}
+
+function encodeHead(type: number, size: number): Buffer {
   const bytes: number[] = [];
-  let byte = (TYPE_NUMBERS[type] << 4) | (size & 15);
+  let byte = (type << 4) | (size & 15);
   for (let rest = Math.floor(size / 16); rest > 0; rest = Math.floor(rest / 128)) {
     bytes.push(byte | 0x80);
     byte = rest % 128;

@@ -5,6 +5,7 @@ import { applyDelta } from './delta.js';
 import type { Inflater } from './inflate.js';
 import type { ObjectLimits } from './limits.js';
 import type { GitObject, ObjectType } from './object.js';
+import type { ObjectCache } from './object-cache.js';
 import { PackBytes } from './pack-bytes.js';
 import { PACK_TYPES, REF_DELTA, type EntryHead } from './pack-entry.js';
 import { PackIndex } from './pack-index.js';
@@ -12,39 +13,6 @@ import { PackIndex } from './pack-index.js';
 /** The pack's files went away: somebody repacked. The store looks where its objects are now. */
 export class PackVanished extends Error {
   override readonly name = 'PackVanished';
-}
-
-/** Objects that deltas were applied to lately, over all packs of a store; the oldest go first. */
-export class BaseCache {
-  private readonly objects = new Map<string, GitObject>();
-  private bytes = 0;
-
-  constructor(private readonly maxBytes: number) {}
-
-  get(key: string): GitObject | undefined {
-    const object = this.objects.get(key);
-    if (object !== undefined) {
-      this.objects.delete(key);
-      this.objects.set(key, object);
-    }
-    return object;
-  }
-
-  put(key: string, object: GitObject): void {
-    if (object.data.length > this.maxBytes / 4 || this.objects.has(key)) return;
-    this.objects.set(key, object);
-    this.bytes += object.data.length;
-    for (const [oldest, { data }] of this.objects) {
-      if (this.bytes <= this.maxBytes) return;
-      this.objects.delete(oldest);
-      this.bytes -= data.length;
-    }
-  }
-
-  clear(): void {
-    this.objects.clear();
-    this.bytes = 0;
-  }
 }
 
 interface Delta {
@@ -62,7 +30,7 @@ export class PackFile {
     private readonly disk: Disk,
     readonly path: string,
     private readonly limits: ObjectLimits,
-    private readonly cache: BaseCache,
+    private readonly cache: ObjectCache,
     private readonly inflater: Inflater,
   ) {}
 
@@ -101,7 +69,8 @@ export class PackFile {
         break;
       }
       deltas.push({ offset: at, data });
-      if (deltas.length > this.limits.maxDeltaDepth) throw this.damaged(`a delta chain is longer than ${this.limits.maxDeltaDepth}`);
+      if (deltas.length > this.limits.maxDeltaDepth)
+        throw this.damaged(`a delta chain is longer than ${this.limits.maxDeltaDepth}`);
       at = this.baseOffset(at, head);
     }
     for (let step = deltas.length - 1; step >= 0; step--) {
@@ -167,6 +136,8 @@ export class PackFile {
   }
 
   private damaged(why: string): KbError {
-    return new KbError('E_CORRUPT', `pack ${this.path}.pack is damaged: ${why}`, { details: { path: `${this.path}.pack` } });
+    return new KbError('E_CORRUPT', `pack ${this.path}.pack is damaged: ${why}`, {
+      details: { path: `${this.path}.pack` },
+    });
   }
 }

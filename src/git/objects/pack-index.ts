@@ -38,12 +38,15 @@ export class PackIndex {
       const head = readAt(disk, descriptor, 0, Math.min(NAMES_AT, size));
       if (head.length < NAMES_AT) throw damaged(path, 'it is cut off');
       if (head.readUInt32BE(0) !== SIGNATURE || head.readUInt32BE(4) !== 2) {
-        throw new KbError('E_UNSAFE_STATE', `${path} is no pack index of version 2`, { hint: 'rewrite the packs with: git repack -a -d' });
+        throw new KbError('E_UNSAFE_STATE', `${path} is no pack index of version 2`, {
+          hint: 'rewrite the packs with: git repack -a -d',
+        });
       }
       const fanout = new Uint32Array(256);
       for (let byte = 0; byte < 256; byte++) {
         fanout[byte] = head.readUInt32BE(HEADER_BYTES + 4 * byte);
-        if (byte > 0 && (fanout[byte] as number) < (fanout[byte - 1] as number)) throw damaged(path, 'its fan-out table is out of order');
+        if (byte > 0 && (fanout[byte] as number) < (fanout[byte - 1] as number))
+          throw damaged(path, 'its fan-out table is out of order');
       }
       const largeBytes = size - (NAMES_AT + (fanout[255] as number) * 28 + 40);
       if (largeBytes < 0 || largeBytes % 8 !== 0) throw damaged(path, 'its size does not fit its object count');
@@ -160,7 +163,11 @@ export function encodePackIndex(objects: PackedObjects, packChecksum: Buffer): B
     bytes.writeUInt32BE(bytes.readUInt32BE(at) + bytes.readUInt32BE(at - 4), at);
   }
   packChecksum.copy(bytes, largeAt);
-  crypto.createHash('sha1').update(bytes.subarray(0, largeAt + 20)).digest().copy(bytes, largeAt + 20);
+  crypto
+    .createHash('sha1')
+    .update(bytes.subarray(0, largeAt + 20))
+    .digest()
+    .copy(bytes, largeAt + 20);
   return bytes;
 }
 

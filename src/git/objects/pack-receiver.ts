@@ -12,7 +12,7 @@ import type { ObjectLimits } from './limits.js';
 import { hashObject, objectPrefix, type GitObject, type ObjectSource, type ObjectType } from './object.js';
 import { PackBytes } from './pack-bytes.js';
 import { encodeEntryHead, EntryHead, PACK_TYPES, REF_DELTA, TYPE_NUMBERS } from './pack-entry.js';
-import { BaseCache } from './pack-file.js';
+import { ObjectCache } from './object-cache.js';
 import { encodePackIndex, readAt } from './pack-index.js';
 import { PackTable } from './pack-table.js';
 import { verifyTree } from './tree.js';
@@ -54,7 +54,12 @@ export interface ReceivingStore extends ObjectSource {
   refresh(): void;
 }
 
-export function receivePack(disk: Disk, objectsDirectory: string, store: ReceivingStore, options: ReceiveOptions): PackReceiver {
+export function receivePack(
+  disk: Disk,
+  objectsDirectory: string,
+  store: ReceivingStore,
+  options: ReceiveOptions,
+): PackReceiver {
   return new StreamingReceiver(disk, objectsDirectory, store, options);
 }
 
@@ -97,7 +102,7 @@ class StreamingReceiver implements PackReceiver {
   private readonly limits: ObjectLimits;
   private readonly inflater = createInflater();
   private readonly checksum = createHash('sha1');
-  private readonly recent = new BaseCache(RECENT_BYTES);
+  private readonly recent = new ObjectCache(RECENT_BYTES);
   private readonly table = new PackTable();
   private readonly waitingDeltas = new Map<number, Buffer>();
   private waitingBytes = 0;
@@ -129,7 +134,8 @@ class StreamingReceiver implements PackReceiver {
       if (this.state === 'closed') throw new KbError('E_INTERNAL', 'a pack was written to after its end');
       const input = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
       this.received += input.length;
-      if (this.received > this.limits.maxPackBytes) throw damaged(`it is over the limit of ${this.limits.maxPackBytes} bytes`);
+      if (this.received > this.limits.maxPackBytes)
+        throw damaged(`it is over the limit of ${this.limits.maxPackBytes} bytes`);
       writeFully(this.disk, this.open(), input);
       this.parse(this.pending.length === 0 ? input : Buffer.concat([this.pending, input]), false);
       this.options.onProgress?.({ objects: this.table.count, total: this.total, bytes: this.received });
@@ -146,8 +152,11 @@ class StreamingReceiver implements PackReceiver {
       this.bytes = new PackBytes(this.disk, descriptor, this.received, this.temporary, this.limits, this.inflater);
       this.resolveWaiting();
       this.completeThin();
-      const loose = objectCount < (this.options.keepLooseUnder ?? 100) && this.received <= LOOSE_PACK_BYTES;
-      const oids = objectCount > FEW_OIDS ? undefined : Array.from({ length: objectCount }, (_, index) => table.oid(index));
+      // a pack without objects has nothing to publish
+      const loose =
+        objectCount === 0 || (objectCount < (this.options.keepLooseUnder ?? 100) && this.received <= LOOSE_PACK_BYTES);
+      const oids =
+        objectCount > FEW_OIDS ? undefined : Array.from({ length: objectCount }, (_, index) => table.oid(index));
       // also refuses a pack in which an object comes twice
       const trailer = this.sealPack(descriptor, objectCount);
       const index = encodePackIndex(table, trailer);
@@ -252,7 +261,8 @@ class StreamingReceiver implements PackReceiver {
     const version = input.readUInt32BE(4);
     if (version !== 2 && version !== 3) throw damaged(`version ${version} is unknown`);
     const total = input.readUInt32BE(8);
-    if (total > this.limits.maxPackObjects) throw damaged(`${total} objects are over the limit of ${this.limits.maxPackObjects}`);
+    if (total > this.limits.maxPackObjects)
+      throw damaged(`${total} objects are over the limit of ${this.limits.maxPackObjects}`);
     return total;
   }
 
@@ -289,7 +299,10 @@ class StreamingReceiver implements PackReceiver {
     if (head.type === REF_DELTA) {
       table.awaitId(index, head.base as Buffer);
     } else {
-      const base = head.distance > this.entryAt - HEADER_BYTES ? -1 : table.indexAt(this.entryAt - head.distance);
+      const base =
+        head.distance === 0 || head.distance > this.entryAt - HEADER_BYTES
+          ? -1
+          : table.indexAt(this.entryAt - head.distance);
       if (base < 0) throw damaged('a delta names a base outside the pack');
       table.setBase(index, base);
       const object = table.isResolved(base) ? this.recent.get(String(base)) : undefined;
@@ -307,7 +320,8 @@ class StreamingReceiver implements PackReceiver {
   private settleDelta(index: number, base: GitObject, delta: Buffer): GitObject {
     const limit = base.type === 'blob' ? this.limits.maxObjectBytes : this.limits.maxStructuredBytes;
     const object = { type: base.type, data: applyDelta(base.data, delta, limit) };
-    if (this.table.deepen(index) > this.limits.maxDeltaDepth) throw damaged(`a delta chain is longer than ${this.limits.maxDeltaDepth}`);
+    if (this.table.deepen(index) > this.limits.maxDeltaDepth)
+      throw damaged(`a delta chain is longer than ${this.limits.maxDeltaDepth}`);
     this.settle(index, object);
     return object;
   }
@@ -321,7 +335,10 @@ class StreamingReceiver implements PackReceiver {
       else if (object.type === 'tag') verifyTag(object.data);
     } catch (error) {
       if (!(error instanceof KbError)) throw error;
-      throw new KbError('E_CORRUPT', `the pack holds a bad ${object.type} ${oid}: ${error.message}`, { cause: error, details: { oid } });
+      throw new KbError('E_CORRUPT', `the pack holds a bad ${object.type} ${oid}: ${error.message}`, {
+        cause: error,
+        details: { oid },
+      });
     }
     this.table.resolve(index, TYPE_NUMBERS[object.type], oid);
     this.recent.put(String(index), object);
@@ -430,7 +447,8 @@ class StreamingReceiver implements PackReceiver {
     // the first one overwrites the old checksum, which `sealPack` makes anew
     const offset = this.table.appended === 0 ? this.received - CHECKSUM_BYTES : this.received;
     const descriptor = this.open();
-    for (let done = 0; done < bytes.length; ) done += this.disk.writeSync(descriptor, bytes, done, bytes.length - done, offset + done);
+    for (let done = 0; done < bytes.length;)
+      done += this.disk.writeSync(descriptor, bytes, done, bytes.length - done, offset + done);
     this.received = offset + bytes.length;
     (this.bytes as PackBytes).size = this.received;
     return this.table.append(offset, crc32(bytes, 0), TYPE_NUMBERS[object.type], id);
@@ -439,17 +457,26 @@ class StreamingReceiver implements PackReceiver {
   /** @returns the pack's checksum, after making it (and the object count) right where objects were appended */
   private sealPack(descriptor: number, objectCount: number): Buffer {
     const { disk, table } = this;
-    if (table.appended === 0) return Buffer.from(readAt(disk, descriptor, this.received - CHECKSUM_BYTES, CHECKSUM_BYTES));
+    if (table.appended === 0)
+      return Buffer.from(readAt(disk, descriptor, this.received - CHECKSUM_BYTES, CHECKSUM_BYTES));
     const count = Buffer.alloc(4);
     count.writeUInt32BE(objectCount + table.appended);
     disk.writeSync(descriptor, count, 0, 4, 8);
     const hash = createHash('sha1');
     const piece = Buffer.allocUnsafe(256 * 1024);
     for (let at = 0; at < this.received; at += piece.length) {
-      hash.update(readAt(disk, descriptor, at, Math.min(piece.length, this.received - at), piece.subarray(0, Math.min(piece.length, this.received - at))));
+      hash.update(
+        readAt(
+          disk,
+          descriptor,
+          at,
+          Math.min(piece.length, this.received - at),
+          piece.subarray(0, Math.min(piece.length, this.received - at)),
+        ),
+      );
     }
     const trailer = hash.digest();
-    for (let done = 0; done < trailer.length; ) {
+    for (let done = 0; done < trailer.length;) {
       done += disk.writeSync(descriptor, trailer, done, trailer.length - done, this.received + done);
     }
     this.received += CHECKSUM_BYTES;
@@ -491,5 +518,7 @@ class StreamingReceiver implements PackReceiver {
 }
 
 function damaged(why: string): KbError {
-  return new KbError('E_CORRUPT', `the pack received is damaged: ${why}`, { hint: 'run the same command again; if it stays, check the remote with: git fsck' });
+  return new KbError('E_CORRUPT', `the pack received is damaged: ${why}`, {
+    hint: 'run the same command again; if it stays, check the remote with: git fsck',
+  });
 }

@@ -6,13 +6,16 @@ import { createInflater } from './inflate.js';
 import { DEFAULT_LIMITS, type ObjectLimits } from './limits.js';
 import { LooseObjects } from './loose.js';
 import { expectType, hashObject, type GitObject, type ObjectSource, type ObjectType } from './object.js';
-import { BaseCache, PackFile, PackVanished } from './pack-file.js';
+import { ObjectCache } from './object-cache.js';
+import { PackFile, PackVanished } from './pack-file.js';
 import { receivePack, type PackReceiver, type ReceiveOptions } from './pack-receiver.js';
 
 export type { ObjectLimits } from './limits.js';
 export type { PackReceiver, ReceiveOptions, ReceiveProgress } from './pack-receiver.js';
 
 const BASE_CACHE_BYTES = 32 * 1024 * 1024;
+/** Trees read lately: one edit looks at the root when it finds, edits, compares and sends, and it may lie 50 deltas deep. */
+const TREE_CACHE_BYTES = 8 * 1024 * 1024;
 /** Packs held open at once; a repository that was never repacked has hundreds. */
 const MAX_OPEN_PACKS = 64;
 
@@ -24,7 +27,8 @@ export class ObjectStore implements ObjectSource {
   private packs: PackFile[] = [];
   private scanned = false;
   private readonly inflater = createInflater();
-  private readonly bases = new BaseCache(BASE_CACHE_BYTES);
+  private readonly bases = new ObjectCache(BASE_CACHE_BYTES);
+  private readonly trees = new ObjectCache(TREE_CACHE_BYTES);
   private readonly loose: LooseObjects;
   private readonly objectsDirectory: string;
 
@@ -43,10 +47,20 @@ export class ObjectStore implements ObjectSource {
    */
   static open(disk: Disk, gitDir: string, limits: Partial<ObjectLimits> = {}): ObjectStore {
     const alternates = readFileIfExists(disk, `${gitDir}/objects/info/alternates`);
-    if (alternates !== undefined && alternates.toString('utf8').split('\n').some((line) => line !== '' && !line.startsWith('#'))) {
-      throw new KbError('E_UNSAFE_STATE', `the repository ${gitDir} borrows objects from another one (objects/info/alternates)`, {
-        hint: 'make it stand alone with: git repack -a -d && rm objects/info/alternates (in that directory)',
-      });
+    if (
+      alternates !== undefined &&
+      alternates
+        .toString('utf8')
+        .split('\n')
+        .some((line) => line !== '' && !line.startsWith('#'))
+    ) {
+      throw new KbError(
+        'E_UNSAFE_STATE',
+        `the repository ${gitDir} borrows objects from another one (objects/info/alternates)`,
+        {
+          hint: 'make it stand alone with: git repack -a -d && rm objects/info/alternates (in that directory)',
+        },
+      );
     }
     return new ObjectStore(disk, gitDir, { ...DEFAULT_LIMITS, ...limits });
   }
@@ -63,19 +77,35 @@ export class ObjectStore implements ObjectSource {
   }
 
   find(oid: Oid): GitObject | undefined {
+    const recent = this.trees.get(oid);
+    if (recent !== undefined) return recent;
+    const object = this.load(oid);
+    if (object?.type === 'tree') this.trees.put(oid, object);
+    return object;
+  }
+
+  private load(oid: Oid): GitObject | undefined {
     return this.lookUp(
       oid,
       (pack, offset) => {
         const object = pack.read(offset);
         if (hashObject(object.type, object.data) === oid) return object;
-        throw new KbError('E_CORRUPT', `object ${oid} in ${pack.path}.pack is damaged: its content has another id`, { details: { oid } });
+        throw new KbError('E_CORRUPT', `object ${oid} in ${pack.path}.pack is damaged: its content has another id`, {
+          details: { oid },
+        });
       },
       () => this.loose.find(oid) ?? (oid === EMPTY_TREE ? { type: 'tree', data: Buffer.alloc(0) } : undefined),
     );
   }
 
   has(oid: Oid): boolean {
-    return this.lookUp(oid, () => true, () => this.loose.has(oid) || oid === EMPTY_TREE || undefined) ?? false;
+    return (
+      this.lookUp(
+        oid,
+        () => true,
+        () => this.loose.has(oid) || oid === EMPTY_TREE || undefined,
+      ) ?? false
+    );
   }
 
   /**
@@ -148,14 +178,19 @@ export class ObjectStore implements ObjectSource {
     this.packs = [];
     this.scanned = false;
     this.bases.clear();
+    this.trees.clear();
   }
 
   /**
    * Packs, then loose, then (a repack may have moved it in between) the packs that are there now. A damaged
    * copy in one place does not hide an intact one in another.
    */
-  private lookUp<T>(oid: Oid, packed: (pack: PackFile, offset: number) => T, loose: () => T | undefined): T | undefined {
-    let damage: unknown;
+  private lookUp<T>(
+    oid: Oid,
+    packed: (pack: PackFile, offset: number) => T,
+    loose: () => T | undefined,
+  ): T | undefined {
+    let damage: KbError | undefined;
     const attempt = (work: () => T | undefined): T | undefined => {
       try {
         return work();
@@ -176,7 +211,7 @@ export class ObjectStore implements ObjectSource {
   /** The pack that answered last stands first: neighbours in history lie in one pack. */
   private among<T>(packs: readonly PackFile[], oid: Oid, work: (pack: PackFile, offset: number) => T): T | undefined {
     const id = Buffer.from(oid, 'hex');
-    let damage: unknown;
+    let damage: KbError | undefined;
     for (const [place, pack] of packs.entries()) {
       try {
         if (!pack.isOpen) this.leaveRoom(pack);

@@ -23,6 +23,7 @@ export interface Leaf {
 }
 
 const SPACE = 0x20;
+const DOT = 0x2e;
 const SLASH = 0x2f;
 const ZERO = 0x30;
 
@@ -39,15 +40,21 @@ export class TreeScanner {
   nameEnd = 0;
   end = 0;
   private count = 0;
+  private nextSlash = -1;
 
-  constructor(readonly data: Buffer) {}
+  /** @param from where an entry begins */
+  constructor(
+    readonly data: Buffer,
+    from = 0,
+  ) {
+    this.end = from;
+  }
 
   /** @throws KbError E_CORRUPT when the bytes are no tree, or have too many entries */
   next(): boolean {
     const { data } = this;
-    const length = data.length;
     let at = this.end;
-    if (at === length) return false;
+    if (at === data.length) return false;
     if (++this.count > MAX_TREE_ENTRIES) throw malformed(`it has more than ${MAX_TREE_ENTRIES} entries`);
     this.start = at;
     let mode = 0;
@@ -60,17 +67,29 @@ export class TreeScanner {
       byte = data[++at] as number;
     }
     this.mode = mode;
-    this.nameStart = ++at;
-    byte = data[at] as number;
-    while (byte !== 0) {
-      if (byte === SLASH || byte === undefined) throw malformed(byte === SLASH ? 'a name holds a slash' : 'it is cut off');
-      byte = data[++at] as number;
-    }
-    if (at === this.nameStart) throw malformed('a name is empty');
-    this.nameEnd = at;
-    this.end = at + 21;
-    if (this.end > length) throw malformed('it is cut off');
+    this.nameStart = at + 1;
+    // native search: in a process that has just started, a loop over bytes runs interpreted
+    this.nameEnd = data.indexOf(0, this.nameStart);
+    this.end = this.nameEnd + 21;
+    if (this.nameEnd < 0 || this.end > data.length) throw malformed('it is cut off');
+    if (this.nameEnd === this.nameStart) throw malformed('a name is empty');
+    if (this.nextSlash < this.nameStart) this.nextSlash = slashFrom(data, this.nameStart);
+    if (this.nextSlash < this.nameEnd) throw malformed('a name holds a slash');
     return true;
+  }
+
+  /** Steps over the entries that end within the next `bytes` bytes. @returns how many bytes they take */
+  skip(bytes: number): number {
+    const from = this.end;
+    for (let limit = from + bytes; ;) {
+      if (this.end === this.data.length) return this.end - from;
+      const { start, end } = this;
+      this.next();
+      if (this.end <= limit) continue;
+      this.start = start;
+      this.end = end;
+      return end - from;
+    }
   }
 
   get isTree(): boolean {
@@ -168,30 +187,50 @@ export function compareNames(a: Buffer, aIsTree: boolean, b: Buffer, bIsTree: bo
  */
 export function verifyTree(data: Buffer): void {
   const scanner = new TreeScanner(data);
-  let before: { name: Buffer; isTree: boolean } | undefined;
+  let beforeStart = 0;
+  let beforeEnd = 0;
+  let beforeIsTree = false;
   // Files whose name could come again as a folder: between `a` and `a/` sort all names that begin with `a`
   // and go on with a byte below the slash.
-  let open: Buffer[] = [];
+  let open: { start: number; end: number }[] = [];
   while (scanner.next()) {
-    const name = data.subarray(scanner.nameStart, scanner.nameEnd);
-    const isTree = scanner.isTree;
+    const { nameStart, nameEnd, isTree } = scanner;
     canonicalMode(scanner.mode);
     if (data[scanner.start] === ZERO) throw malformed('a mode is padded with zeros');
-    if (isReservedName(name)) throw malformed(`it names ${JSON.stringify(decodePath(name))}`);
-    if (isNullId(data, scanner.end - 20)) throw malformed('an entry has a null id');
-    if (before !== undefined && compareNames(before.name, before.isTree, name, isTree) >= 0) {
-      throw malformed('its entries are out of order or come twice');
+    if (data[nameStart] === DOT && isReservedName(data, nameStart, nameEnd)) {
+      throw malformed(`it names ${JSON.stringify(scanner.name)}`);
     }
-    open = open.filter((file) => file.length <= name.length && file.compare(name, 0, file.length) === 0);
-    if (isTree && open.some((file) => file.length === name.length)) throw malformed('a name comes twice');
-    if (!isTree) open.push(name);
-    before = { name, isTree };
+    if (isNullId(data, nameEnd + 1)) throw malformed('an entry has a null id');
+    if (beforeEnd > 0) {
+      const length = beforeEnd - beforeStart;
+      let shared = 0;
+      while (shared < length && data[beforeStart + shared] === data[nameStart + shared]) shared++;
+      // a name ends in NUL where it stands, and a folder counts as if it ended in a slash
+      const a = shared === length ? (beforeIsTree ? SLASH : 0) : (data[beforeStart + shared] as number);
+      const b = nameStart + shared === nameEnd ? (isTree ? SLASH : 0) : (data[nameStart + shared] as number);
+      if (a >= b) throw malformed('its entries are out of order or come twice');
+      if (open.length > 0)
+        open = open.filter(
+          ({ start, end }) =>
+            data.compare(data, start, end, nameStart, Math.min(nameEnd, nameStart + end - start)) === 0,
+        );
+      if (shared === length && !beforeIsTree) open.push({ start: beforeStart, end: beforeEnd });
+      if (isTree && open.some(({ start, end }) => end - start === nameEnd - nameStart))
+        throw malformed('a name comes twice');
+    }
+    beforeStart = nameStart;
+    beforeEnd = nameEnd;
+    beforeIsTree = isTree;
   }
 }
 
-function isReservedName(name: Buffer): boolean {
-  if (name[0] !== 0x2e) return false;
-  return name.length === 1 || (name.length === 2 && name[1] === 0x2e) || (name.length === 4 && name.toString('latin1').toLowerCase() === '.git');
+function isReservedName(data: Buffer, start: number, end: number): boolean {
+  const length = end - start;
+  return (
+    length === 1 ||
+    (length === 2 && data[start + 1] === DOT) ||
+    (length === 4 && data.toString('latin1', start, end).toLowerCase() === '.git')
+  );
 }
 
 function isNullId(data: Buffer, at: number): boolean {
@@ -240,7 +279,12 @@ export function walkTree(source: ObjectSource, tree: Oid, visit: (path: RepoPath
 }
 
 /** As `walkTree`, below `prefix` (empty, or ending in a slash). */
-export function walkLeaves(source: ObjectSource, tree: Oid, prefix: string, visit: (path: RepoPath, leaf: Leaf) => void): void {
+export function walkLeaves(
+  source: ObjectSource,
+  tree: Oid,
+  prefix: string,
+  visit: (path: RepoPath, leaf: Leaf) => void,
+): void {
   let files = 0;
   const walk = (folder: Oid, before: string, depth: number): void => {
     assertDepth(depth);
@@ -250,7 +294,8 @@ export function walkLeaves(source: ObjectSource, tree: Oid, prefix: string, visi
       if (scanner.isTree) {
         walk(scanner.oid, `${path}/`, depth + 1);
       } else {
-        if (++files > MAX_WALKED_FILES) throw new KbError('E_CORRUPT', `tree ${tree} stands for more than ${MAX_WALKED_FILES} files`);
+        if (++files > MAX_WALKED_FILES)
+          throw new KbError('E_CORRUPT', `tree ${tree} stands for more than ${MAX_WALKED_FILES} files`);
         visit(path as RepoPath, { mode: scanner.fileMode, oid: scanner.oid });
       }
     }
@@ -261,6 +306,12 @@ export function walkLeaves(source: ObjectSource, tree: Oid, prefix: string, visi
 /** @throws KbError E_CORRUPT: a chain of folders that never ends would overflow the stack */
 export function assertDepth(depth: number): void {
   if (depth > MAX_TREE_DEPTH) throw new KbError('E_CORRUPT', `folders are nested more than ${MAX_TREE_DEPTH} deep`);
+}
+
+/** Ids hold bytes that look like slashes too; only one inside a name counts. */
+function slashFrom(data: Buffer, from: number): number {
+  const at = data.indexOf(SLASH, from);
+  return at < 0 ? Infinity : at;
 }
 
 function decodeName(data: Buffer, start: number, end: number): string {
@@ -274,7 +325,8 @@ function assertNoNameTwice(names: readonly Buffer[]): void {
   const seen = new Set<string>();
   for (const name of names) {
     const key = name.toString('latin1');
-    if (seen.has(key)) throw new KbError('E_CORRUPT', `a tree cannot hold the name ${JSON.stringify(decodePath(name))} twice`);
+    if (seen.has(key))
+      throw new KbError('E_CORRUPT', `a tree cannot hold the name ${JSON.stringify(decodePath(name))} twice`);
     seen.add(key);
   }
 }

@@ -44,7 +44,11 @@ export class LockFile {
   private descriptor: number | undefined;
   private held = true;
 
-  private constructor(private readonly disk: Disk, readonly target: string, descriptor: number) {
+  private constructor(
+    private readonly disk: Disk,
+    readonly target: string,
+    descriptor: number,
+  ) {
     this.path = `${target}.lock`;
     this.descriptor = descriptor;
   }
@@ -101,14 +105,21 @@ export class LockFile {
     if (durable) syncDirectory(this.disk, dirname(this.target));
   }
 
-  /** Gives the lock back and leaves the target as it is; nothing happens after `commit`. */
+  /**
+   * Gives the lock back and leaves the target as it is; nothing happens after `commit`.
+   * @throws KbError E_STORAGE when the lock file cannot be removed: it then stands in everybody's way
+   */
   release(): void {
     if (!this.held) return;
     this.held = false;
     try {
-      this.close(false);
-    } finally {
-      removeFile(this.disk, this.path);
+      try {
+        this.close(false);
+      } finally {
+        removeFile(this.disk, this.path);
+      }
+    } catch (error) {
+      throw asStorageError(error, `remove the lock ${this.path}`);
     }
   }
 }

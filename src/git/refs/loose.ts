@@ -5,7 +5,8 @@ import { KbError } from '../../errors.js';
 import { asRefName, isOid, type Oid, type RefName } from '../ids.js';
 
 /** What one ref file says: an object, or another ref's name. */
-export type RefValue = { readonly oid: Oid; readonly target?: never } | { readonly target: RefName; readonly oid?: never };
+export type RefValue =
+  { readonly oid: Oid; readonly target?: never } | { readonly target: RefName; readonly oid?: never };
 
 /** A ref is one short line; whatever is longer is no ref and must not be read into memory. */
 const MAX_REF_BYTES = 4096;

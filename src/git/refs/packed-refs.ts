@@ -25,24 +25,28 @@ export class PackedRefs {
     } catch (error) {
       throw asStorageError(error, 'read packed-refs');
     }
-    if (bytes !== undefined && bytes.length > 0 && bytes[bytes.length - 1] !== LF) throw corrupt('its last line is cut off');
+    if (bytes !== undefined && bytes.length > 0 && bytes[bytes.length - 1] !== LF)
+      throw corrupt('its last line is cut off');
     return new PackedRefs(bytes ?? Buffer.alloc(0));
   }
 
   get(name: RefName): Oid | undefined {
     const start = this.lineOf(name);
-    return start === undefined ? undefined : asOid(this.bytes.toString('latin1', start, start + 40), 'object id in packed-refs');
+    return start === undefined
+      ? undefined
+      : asOid(this.bytes.toString('latin1', start, start + 40), 'object id in packed-refs');
   }
 
   /** Every ref whose name starts with `prefix`, in the order of the file. */
   *entries(prefix: string): Generator<[RefName, Oid]> {
-    for (let start = 0; start < this.bytes.length; ) {
+    for (let start = 0; start < this.bytes.length;) {
       const end = this.bytes.indexOf(LF, start);
       const kind = this.bytes[start];
       if (kind !== HASH && kind !== CARET) {
         const name = this.bytes.toString('utf8', start + 41, end) as RefName;
         const oid = this.bytes.toString('latin1', start, start + 40);
-        if (!isOid(oid) || this.bytes[start + 40] !== 0x20) throw corrupt(`line ${JSON.stringify(`${oid} ${name}`.slice(0, 120))}`);
+        if (!isOid(oid) || this.bytes[start + 40] !== 0x20)
+          throw corrupt(`line ${JSON.stringify(`${oid} ${name}`.slice(0, 120))}`);
         // A name that git does not allow is passed over, as git does: it must not become a path.
         if (name.startsWith(prefix) && isRefName(name)) yield [name, oid];
       }

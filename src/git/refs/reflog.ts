@@ -21,7 +21,13 @@ export interface ReflogEntry {
  * up; a new one is begun only where the policy says so. Format: git-update-ref(1), "Logging updates".
  * @throws KbError E_UNSAFE_STATE when files that are no log of this ref are in the way
  */
-export function appendReflog(disk: Disk, gitDir: string, name: RefName, entry: ReflogEntry, policy: ReflogPolicy): void {
+export function appendReflog(
+  disk: Disk,
+  gitDir: string,
+  name: RefName,
+  entry: ReflogEntry,
+  policy: ReflogPolicy,
+): void {
   const descriptor = openLog(disk, join(gitDir, 'logs', name), beginsLog(name, policy));
   if (descriptor === undefined) return;
   const who = entry.who.replace(/[\0\r\n]+/g, ' ');

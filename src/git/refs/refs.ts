@@ -53,7 +53,11 @@ export class RefMoved extends KbError {
 export class Refs {
   private policy: ReflogPolicy | undefined;
 
-  private constructor(private readonly disk: Disk, private readonly gitDir: string, private readonly options: RefsOptions) {
+  private constructor(
+    private readonly disk: Disk,
+    private readonly gitDir: string,
+    private readonly options: RefsOptions,
+  ) {
     this.policy = options.reflogs;
   }
 
@@ -84,7 +88,10 @@ export class Refs {
    */
   head(): { readonly branch?: RefName; readonly oid?: Oid } {
     const value = this.read(HEAD);
-    if (value === undefined) throw new KbError('E_CORRUPT', `HEAD is missing in ${this.gitDir}`, { hint: 'set it with: git symbolic-ref HEAD refs/heads/main' });
+    if (value === undefined)
+      throw new KbError('E_CORRUPT', `HEAD is missing in ${this.gitDir}`, {
+        hint: 'set it with: git symbolic-ref HEAD refs/heads/main',
+      });
     if (value.target === undefined) return { oid: value.oid };
     const oid = this.resolve(value.target);
     return { branch: value.target, ...(oid && { oid }) };
@@ -124,7 +131,8 @@ export class Refs {
       locks.push(lock);
       for (const symref of symrefs) locks.push(this.lock(symref));
       // Only now nobody can change them: what was read before may be out of date.
-      if (this.follow(change.name).at(-1) !== name) throw new RefMoved(change.name, change.expected ?? null, this.resolve(change.name) ?? null);
+      if (this.follow(change.name).at(-1) !== name)
+        throw new RefMoved(change.name, change.expected ?? null, this.resolve(change.name) ?? null);
       const actual = this.read(name)?.oid;
       if (change.expected !== undefined && (change.expected ?? undefined) !== actual) {
         throw new RefMoved(name, change.expected, actual ?? null);
@@ -137,7 +145,7 @@ export class Refs {
       throw asStorageError(error, `update the ref ${name}`);
     } finally {
       // The ref's own lock last: whoever waits for it then finds the others free.
-      for (const lock of locks.reverse()) lock.release();
+      releaseAll(locks.reverse());
     }
     if (change.to === null) removeEmptyParents(this.disk, this.gitDir, name);
   }
@@ -160,7 +168,14 @@ export class Refs {
     }
   }
 
-  private write(change: RefChange, name: RefName, to: Oid, actual: Oid | undefined, logged: readonly RefName[], lock: LockFile): void {
+  private write(
+    change: RefChange,
+    name: RefName,
+    to: Oid,
+    actual: Oid | undefined,
+    logged: readonly RefName[],
+    lock: LockFile,
+  ): void {
     if (actual === undefined) this.assertNameIsFree(name);
     lock.write(Buffer.from(`${to}\n`));
     // All that can fail for lack of space is written before the fence, so that little time is behind it.
@@ -175,7 +190,10 @@ export class Refs {
    * back the old value that packed-refs still holds.
    */
   private delete(change: RefChange, name: RefName, actual: Oid | undefined, logged: readonly RefName[]): void {
-    const packed = LockFile.acquire(this.disk, join(this.gitDir, 'packed-refs'), { ...this.lockOptions(), followSymlink: true });
+    const packed = LockFile.acquire(this.disk, join(this.gitDir, 'packed-refs'), {
+      ...this.lockOptions(),
+      followSymlink: true,
+    });
     try {
       const rest = PackedRefs.read(this.disk, this.gitDir).without(name);
       if (rest !== undefined) packed.write(rest);
@@ -205,7 +223,8 @@ export class Refs {
         return lock.commit();
       } catch (error) {
         // Somebody may have made a folder there since it was cleared, to create a ref in it.
-        const isFolder = isErrno(error, 'EISDIR', 'ENOTEMPTY', 'EEXIST', 'EPERM') && isDirectory(this.disk, join(this.gitDir, name));
+        const isFolder =
+          isErrno(error, 'EISDIR', 'ENOTEMPTY', 'EEXIST', 'EPERM') && isDirectory(this.disk, join(this.gitDir, name));
         if (!isFolder || attempt >= MAX_DIRECTORY_RACES) throw error;
         this.clearFolder(name);
       }
@@ -247,7 +266,8 @@ export class Refs {
   /** Deleted refs `name/…` may have left empty folders where the file must go. */
   private clearFolder(name: RefName): void {
     const path = join(this.gitDir, name);
-    if (isDirectory(this.disk, path) && !removeEmptyDirectories(this.disk, path)) throw nameTaken(name, `a file below ${path}`);
+    if (isDirectory(this.disk, path) && !removeEmptyDirectories(this.disk, path))
+      throw nameTaken(name, `a file below ${path}`);
   }
 
   private refAbove(name: RefName): RefName | undefined {
@@ -274,7 +294,9 @@ export class Refs {
     for (let target = this.read(name)?.target; target !== undefined; target = this.read(target)?.target) {
       chain.push(target);
       if (chain.length > MAX_SYMREF_DEPTH + 1) {
-        throw new KbError('E_CORRUPT', `symbolic refs go in a circle: ${chain.join(' → ')}`, { details: { ref: name } });
+        throw new KbError('E_CORRUPT', `symbolic refs go in a circle: ${chain.join(' → ')}`, {
+          details: { ref: name },
+        });
       }
     }
     return chain;
@@ -285,6 +307,16 @@ export class Refs {
     if (loose !== undefined || name === HEAD) return loose;
     const oid = PackedRefs.read(this.disk, this.gitDir).get(name);
     return oid && { oid };
+  }
+}
+
+/** One that cannot be removed must not keep the others from it. */
+function releaseAll([lock, ...rest]: readonly LockFile[]): void {
+  if (lock === undefined) return;
+  try {
+    lock.release();
+  } finally {
+    releaseAll(rest);
   }
 }
 

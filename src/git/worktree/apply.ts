@@ -9,7 +9,7 @@ import { type RepoPath, toDiskPath } from '../paths.js';
 import { findCollisions } from './collisions.js';
 import { Folders, folderOf } from './folders.js';
 import { EXECUTABLE, GITLINK, SYMLINK, UNKNOWN_STAT } from './modes.js';
-import { namesTemporaryFile } from './path-rules.js';
+import { namesTemporaryFile, pathProblem } from './path-rules.js';
 import { refuseUnsafePaths } from './plan-check.js';
 import type { Worktree } from './worktree.js';
 
@@ -104,6 +104,7 @@ class Application {
     for (const { path, before, after } of this.changes) {
       if (after !== undefined) this.step(path, () => this.write(path, before, after));
     }
+    for (const folder of this.folders.newFolders()) this.touched.add(folderOf(folder));
     if (this.durable) for (const folder of this.touched) syncDirectory(this.worktree.disk, this.onDisk(folder));
     return this.entries;
   }
@@ -111,7 +112,9 @@ class Application {
   private step(path: RepoPath, work: () => NewEntry | null): void {
     if (this.options.signal?.aborted === true) {
       const { reason } = this.options.signal;
-      throw reason instanceof KbError ? reason : new KbError('E_INTERRUPTED', 'interrupted while the work tree was written', { cause: reason });
+      throw reason instanceof KbError
+        ? reason
+        : new KbError('E_INTERRUPTED', 'interrupted while the work tree was written', { cause: reason });
     }
     this.entries.set(path, work());
     this.done += 1;
@@ -119,6 +122,7 @@ class Application {
   }
 
   private remove({ path, before }: TreeChange): null {
+    if (pathProblem(path) !== undefined) return null; // never written by kb, so never kb's to remove
     const folder = folderOf(path);
     this.emptied.add(folder);
     if (this.folders.state(folder).kind !== 'folder') return null; // gone with its folder, or behind a link: not ours
@@ -134,7 +138,7 @@ class Application {
 
   /** Invariant: a folder goes only when it is empty, and the root never (test: "keeps a folder that holds other files"). */
   private removeEmptied(): void {
-    for (let folders = this.emptied; folders.size > 0; ) {
+    for (let folders = this.emptied; folders.size > 0;) {
       const above = new Set<string>();
       for (const folder of folders) {
         if (folder === '') continue;
@@ -178,7 +182,12 @@ class Application {
     return { mode: after.mode, oid: after.oid, stat: fileStatOf(written) };
   }
 
-  private writeGitlink(path: RepoPath, stats: BigIntStats | undefined, before: Leaf | undefined, after: Leaf): NewEntry {
+  private writeGitlink(
+    path: RepoPath,
+    stats: BigIntStats | undefined,
+    before: Leaf | undefined,
+    after: Leaf,
+  ): NewEntry {
     if (stats !== undefined && !stats.isDirectory()) {
       if (this.mustKeep(path, stats, before, after)) return unknown(after);
       removeFile(this.worktree.disk, this.onDisk(path));
@@ -197,10 +206,14 @@ class Application {
 
   private blocked(path: RepoPath, after: Leaf, by: string): NewEntry {
     if (this.options.keepOthers === true) return unknown(after);
-    throw new KbError('E_UNSAFE_STATE', `cannot write ${JSON.stringify(path)}: ${JSON.stringify(by)} is in the way and is not in git`, {
-      hint: `move ${JSON.stringify(by)} out of the KB, then run the same command again`,
-      details: { path, obstacle: by },
-    });
+    throw new KbError(
+      'E_UNSAFE_STATE',
+      `cannot write ${JSON.stringify(path)}: ${JSON.stringify(by)} is in the way and is not in git`,
+      {
+        hint: `move ${JSON.stringify(by)} out of the KB, then run the same command again`,
+        details: { path, obstacle: by },
+      },
+    );
   }
 
   /** Empty folders below a path hold no work; with anything else in it the folder stays. */
@@ -234,7 +247,8 @@ class Application {
     const { disk } = this.worktree;
     const descriptor = disk.openSync(temporary, 'wx', permissions);
     try {
-      for (let at = 0; at < data.length; at += PIECE_BYTES) writeFully(disk, descriptor, data.subarray(at, at + PIECE_BYTES));
+      for (let at = 0; at < data.length; at += PIECE_BYTES)
+        writeFully(disk, descriptor, data.subarray(at, at + PIECE_BYTES));
       if (this.durable) disk.fsyncSync(descriptor);
     } finally {
       disk.closeSync(descriptor);

@@ -22,9 +22,15 @@ const REPLACEMENT = '\ufffd';
  * What is in a folder, in the order of the volume; empty when it is gone or must not be read (git passes
  * such a folder over as well).
  */
-export function listFolder(disk: Disk, folder: string | Buffer, settings: { precomposeUnicode: boolean }): FolderItem[] {
+export function listFolder(
+  disk: Disk,
+  folder: string | Buffer,
+  settings: { precomposeUnicode: boolean },
+): FolderItem[] {
   try {
-    const items = disk.readdirSync(folder, { withFileTypes: true }).map((entry) => ({ name: entry.name, kind: kindOf(entry) }));
+    const items = disk
+      .readdirSync(folder, { withFileTypes: true })
+      .map((entry) => ({ name: entry.name, kind: kindOf(entry) }));
     if (items.some(({ name }) => name.includes(REPLACEMENT))) return listBytes(disk, folder);
     return settings.precomposeUnicode ? items.map(({ name, kind }) => ({ name: name.normalize('NFC'), kind })) : items;
   } catch (error) {
@@ -36,8 +42,14 @@ export function listFolder(disk: Disk, folder: string | Buffer, settings: { prec
 /** Slower, and only needed where a name is no UTF-8: as text, two such names could not be told apart. */
 function listBytes(disk: Disk, folder: string | Buffer): FolderItem[] {
   // the types of Node 20 do not know the pair of options that its code has
-  const read = disk.readdirSync as unknown as (path: string | Buffer, options: { withFileTypes: true; encoding: 'buffer' }) => (Entry & { name: Buffer })[];
-  return read(folder, { withFileTypes: true, encoding: 'buffer' }).map((entry) => ({ name: decodePath(entry.name), kind: kindOf(entry) }));
+  const read = disk.readdirSync as unknown as (
+    path: string | Buffer,
+    options: { withFileTypes: true; encoding: 'buffer' },
+  ) => (Entry & { name: Buffer })[];
+  return read(folder, { withFileTypes: true, encoding: 'buffer' }).map((entry) => ({
+    name: decodePath(entry.name),
+    kind: kindOf(entry),
+  }));
 }
 
 function kindOf(entry: Entry): FolderItem['kind'] {

@@ -27,7 +27,10 @@ export class Folders {
   private readonly states = new Map<string, FolderState>();
   private readonly made = new Set<string>();
 
-  constructor(private readonly disk: Disk, private readonly root: string) {}
+  constructor(
+    private readonly disk: Disk,
+    private readonly root: string,
+  ) {}
 
   state(folder: string): FolderState {
     if (folder === '') return FOLDER;
@@ -53,6 +56,10 @@ export class Folders {
   /** The folder was made here, so all that is in it was put there since. */
   isNew(folder: string): boolean {
     return this.made.has(folder);
+  }
+
+  newFolders(): Iterable<string> {
+    return this.made;
   }
 
   private look(folder: string): FolderState {

@@ -83,7 +83,8 @@ function compile(text: string, ignoreCase: boolean): ((subject: string) => boole
   }
   if (/^\*[^*?[\\/]*$/.test(text)) {
     const ending = fold(text.slice(1));
-    return (subject) => fold(subject).endsWith(ending) && !subject.slice(0, subject.length - ending.length).includes('/');
+    return (subject) =>
+      fold(subject).endsWith(ending) && !subject.slice(0, subject.length - ending.length).includes('/');
   }
   const tokens = tokenize(text, ignoreCase);
   return tokens === undefined ? undefined : (subject) => matchTokens(tokens, fold(subject));
@@ -95,7 +96,7 @@ function tokenize(text: string, ignoreCase: boolean): Token[] | undefined {
   // Git compares the part before the first special character by itself and then starts anew behind it,
   // so that a `**` there counts as standing at the beginning: `a**/b` matches `ax/y/b`.
   const literalEnd = text.search(/[*?[\\]/);
-  for (let at = 0; at < text.length; ) {
+  for (let at = 0; at < text.length;) {
     const character = text[at] ?? '';
     if (character === '*') {
       let end = at + 1;
@@ -136,8 +137,18 @@ const ALL_BUT_SLASH: ByteSet = Array.from({ length: 256 }, (_, code) => code !==
 
 /** What `[[:name:]]` stands for; in the C locale, as git has it. */
 const CLASSES: Readonly<Record<string, RegExp>> = {
-  alnum: /[A-Za-z0-9]/, alpha: /[A-Za-z]/, blank: /[ \t]/, cntrl: /[\0-\x1f\x7f]/, // eslint-disable-line no-control-regex -- the class is about them
-  digit: /[0-9]/, graph: /[!-~]/, lower: /[a-z]/, print: /[ -~]/, punct: /[!-/:-@[-`{-~]/, space: /[ \t\n\v\f\r]/, upper: /[A-Z]/, xdigit: /[A-Fa-f0-9]/,
+  alnum: /[A-Za-z0-9]/,
+  alpha: /[A-Za-z]/,
+  blank: /[ \t]/,
+  cntrl: /[\0-\x1f\x7f]/, // eslint-disable-line no-control-regex -- the class is about them
+  digit: /[0-9]/,
+  graph: /[!-~]/,
+  lower: /[a-z]/,
+  print: /[ -~]/,
+  punct: /[!-/:-@[-`{-~]/,
+  space: /[ \t\n\v\f\r]/,
+  upper: /[A-Z]/,
+  xdigit: /[A-Fa-f0-9]/,
 };
 
 /** @param start the place of `[` */

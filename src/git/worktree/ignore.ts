@@ -24,7 +24,11 @@ export class IgnoreRules {
   ) {}
 
   /** The rules outside the work tree: `info/exclude` before `core.excludesFile`. */
-  static outside(disk: Disk, root: string, files: { gitDir: string; excludesFile?: string; ignoreCase: boolean }): IgnoreRules {
+  static outside(
+    disk: Disk,
+    root: string,
+    files: { gitDir: string; excludesFile?: string; ignoreCase: boolean },
+  ): IgnoreRules {
     let rules = new IgnoreRules(disk, root, files.ignoreCase, '', [], undefined);
     for (const file of [files.excludesFile, `${files.gitDir}/info/exclude`]) {
       if (file !== undefined) rules = rules.with('', readIgnoreFile(disk, file, 'follow links'));
@@ -35,7 +39,10 @@ export class IgnoreRules {
   /** The rules in a folder that holds a `.gitignore`. A link in its place is not followed: a tree could point it anywhere. */
   enter(folder: string): IgnoreRules {
     const file = toDiskPath(this.root, folder === '' ? '.gitignore' : `${folder}/.gitignore`);
-    return this.with(folder === '' ? '' : `${toByteString(folder, encodePath)}/`, readIgnoreFile(this.disk, file, 'no links'));
+    return this.with(
+      folder === '' ? '' : `${toByteString(folder, encodePath)}/`,
+      readIgnoreFile(this.disk, file, 'no links'),
+    );
   }
 
   ignores(path: string, isFolder: boolean): boolean {

@@ -34,7 +34,11 @@ export function nestedHead(disk: Disk, gitDir: string): Oid | undefined {
 
 function looksLikeGitDir(disk: Disk, gitDir: string): boolean {
   try {
-    return isHead(disk, `${gitDir}/HEAD`) && disk.statSync(`${gitDir}/objects`).isDirectory() && disk.statSync(`${gitDir}/refs`).isDirectory();
+    return (
+      isHead(disk, `${gitDir}/HEAD`) &&
+      disk.statSync(`${gitDir}/objects`).isDirectory() &&
+      disk.statSync(`${gitDir}/refs`).isDirectory()
+    );
   } catch (error) {
     if (isErrno(error, 'ENOENT', 'ENOTDIR', 'EACCES', 'ELOOP')) return false;
     throw error;

@@ -6,14 +6,15 @@ import type { RepoPath } from '../paths.js';
 import { collisionKey } from './collisions.js';
 import { Folders, folderOf } from './folders.js';
 import { GITLINK } from './modes.js';
+import { pathProblem } from './path-rules.js';
 import { refuseUnsafePaths } from './plan-check.js';
 import type { Worktree } from './worktree.js';
 
 /**
  * - `modified`: a tracked file that holds neither the old nor the new version
- * - `deleted`: a tracked file that is gone while the change has a new version of it
+ * - `deleted`: a file that was removed here while the change has a new version of it
  * - `untracked`: something that is not in git, ignored or not
- * - `staged`: the index holds neither the old nor the new version
+ * - `staged`: content that is in the index alone, where the change brings another
  * - `symlink`: a link where the change needs a folder
  * - `collision`: another file whose name is the same one on this volume
  */
@@ -42,9 +43,14 @@ class ObstacleSearch {
   private readonly removed = new Set<string>();
   private readonly namesInFolder = new Map<string, Map<string, string[]>>();
 
-  constructor(private readonly worktree: Worktree, private readonly changes: readonly TreeChange[], private readonly index: GitIndex) {
+  constructor(
+    private readonly worktree: Worktree,
+    private readonly changes: readonly TreeChange[],
+    private readonly index: GitIndex,
+  ) {
     this.folders = new Folders(worktree.disk, worktree.root);
-    for (const { path, before, after } of changes) if (before !== undefined && after === undefined) this.removed.add(path);
+    for (const { path, before, after } of changes)
+      if (before !== undefined && after === undefined) this.removed.add(path);
   }
 
   run(): Obstacle[] {
@@ -53,33 +59,32 @@ class ObstacleSearch {
   }
 
   private look(change: TreeChange): void {
+    if (change.after === undefined && pathProblem(change.path) !== undefined) return; // `apply` leaves it alone
     const parent = this.folders.state(folderOf(change.path));
     if (parent.kind === 'symlink' || parent.kind === 'file') {
       // without its folder there is nothing to remove; a write needs the thing in the way to go
       if (change.after !== undefined && !this.removed.has(parent.at)) {
         this.add(parent.at as RepoPath, parent.kind === 'symlink' ? 'symlink' : this.reasonFor(parent.at as RepoPath));
       }
-      this.lookAtIndex(change);
       return;
     }
     const stats = parent.kind === 'folder' ? this.worktree.lstat(change.path) : undefined;
     if (stats === undefined) this.lookAtAbsent(change);
     else if (stats.isDirectory()) this.lookAtFolder(change);
     else this.lookAtFile(change, stats);
-    this.lookAtIndex(change);
   }
 
-  /** What was staged is work as well, though no file shows it. */
-  private lookAtIndex({ path, before, after }: TreeChange): void {
-    const entry = this.index.get(path);
-    const staged = entry === undefined || entry.intentToAdd ? undefined : entry;
-    if (!isSameLeaf(staged, before) && !isSameLeaf(staged, after)) this.add(path, 'staged');
-  }
-
+  /**
+   * No file: then it was deleted on purpose, or what was staged is only in the index. Where there is a
+   * file, the file is what counts: an index that lags behind it loses nothing (edits are committed from
+   * the work tree).
+   */
   private lookAtAbsent({ path, before, after }: TreeChange): void {
-    if (before === undefined || after === undefined || after.mode === GITLINK || before.mode === GITLINK) return;
     const entry = this.index.get(path);
-    if (entry !== undefined && !entry.skipWorktree) this.add(path, 'deleted');
+    if (entry?.skipWorktree === true || after === undefined || after.mode === GITLINK || before?.mode === GITLINK)
+      return;
+    if (before !== undefined) this.add(path, 'deleted');
+    else if (entry !== undefined && !entry.intentToAdd && entry.oid !== after.oid) this.add(path, 'staged');
   }
 
   private lookAtFile(change: TreeChange, stats: BigIntStats): void {
@@ -109,7 +114,8 @@ class ObstacleSearch {
     let names = this.namesInFolder.get(folder);
     if (names === undefined) {
       names = new Map();
-      for (const name of this.worktree.namesIn(folder)) names.set(collisionKey(name), [...(names.get(collisionKey(name)) ?? []), name]);
+      for (const name of this.worktree.namesIn(folder))
+        names.set(collisionKey(name), [...(names.get(collisionKey(name)) ?? []), name]);
       this.namesInFolder.set(folder, names);
     }
     const own = path.slice(folder === '' ? 0 : folder.length + 1);
@@ -123,12 +129,19 @@ class ObstacleSearch {
   }
 
   private isOneOf(path: RepoPath, stats: BigIntStats, ...leaves: readonly (Leaf | undefined)[]): boolean {
-    const candidates = leaves.filter((leaf): leaf is Leaf => leaf !== undefined && this.worktree.modeOf(stats, leaf.mode) === leaf.mode);
+    const candidates = leaves.filter(
+      (leaf): leaf is Leaf => leaf !== undefined && this.worktree.modeOf(stats, leaf.mode) === leaf.mode,
+    );
     if (candidates.length === 0) return false;
     const { settings } = this.worktree;
     const entry = this.index.get(path);
-    const isRecorded = entry !== undefined && candidates.some((leaf) => leaf.oid === entry.oid && leaf.mode === entry.mode);
-    if (isRecorded && this.index.isUnchanged(entry, fileStatOf(stats), { ctime: settings.trustCtime, fileMode: settings.fileMode })) return true;
+    const isRecorded =
+      entry !== undefined && candidates.some((leaf) => leaf.oid === entry.oid && leaf.mode === entry.mode);
+    if (
+      isRecorded &&
+      this.index.isUnchanged(entry, fileStatOf(stats), { ctime: settings.trustCtime, fileMode: settings.fileMode })
+    )
+      return true;
     const id = this.worktree.blobId(path, stats);
     return candidates.some((leaf) => leaf.oid === id);
   }
@@ -140,8 +153,4 @@ class ObstacleSearch {
   private add(path: RepoPath, reason: ObstacleReason): void {
     if (!this.found.has(path)) this.found.set(path, reason);
   }
-}
-
-function isSameLeaf(a: Leaf | { mode: number; oid: string } | undefined, b: Leaf | undefined): boolean {
-  return a === undefined || b === undefined ? a === b : a.mode === b.mode && a.oid === b.oid;
 }

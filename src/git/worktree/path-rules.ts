@@ -33,7 +33,8 @@ const SUSPICIOUS = /[^\x20-\x7e]|[\\:~"<>|?*]|(?:^|\/)(?:\/|\.|$)|[. ](?:\/|$)/;
 const DEVICE = /(?:^|\/)(?:con|prn|aux|nul|com\d|lpt\d|conin\$|conout\$)[ .]*(?:[.:\/]|$)/i;
 
 /** Characters that HFS+ leaves out when it compares names, and the other invisible ones that a person cannot see either. */
-const INVISIBLE = /[\u00ad\u034f\u061c\u180b-\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufe00-\ufe0f\ufeff]/g;
+const INVISIBLE =
+  /[\u00ad\u034f\u061c\u180b-\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufe00-\ufe0f\ufeff]/g;
 
 const DOT_GIT = /^(?:\.git|\.?git~[1-9])$/;
 /** `.gitmodules` and the short names that NTFS makes for it; the last ones are its hashed form. */
@@ -63,7 +64,8 @@ export function pathProblem(path: string, options: PathRuleOptions = {}): string
   const parts = path.split('/');
   for (const [position, part] of parts.entries()) {
     const isLast = position === parts.length - 1;
-    const problem = partProblem(part, isLast ? options.mode : undefined) ?? (onWindows ? windowsProblem(part) : undefined);
+    const problem =
+      partProblem(part, isLast ? options.mode : undefined) ?? (onWindows ? windowsProblem(part) : undefined);
     if (problem !== undefined) return problem;
   }
   return undefined;
@@ -87,7 +89,8 @@ export function namesTemporaryFile(name: string): boolean {
 function partProblem(part: string, mode: number | undefined): string | undefined {
   if (part === '') return 'a part of the path is empty';
   const visible = part.replace(INVISIBLE, '');
-  if (/^\.{1,2}$/.test(visible)) return `the part ${JSON.stringify(part)} leads out of its folder`;
+  // Windows drops dots and spaces at the end, so that `.. ` and `...` lead out as well
+  if (/^\.[. ]*$/.test(visible)) return `the part ${JSON.stringify(part)} leads out of its folder`;
   const name = disguised(part);
   if (DOT_GIT.test(name)) return `${JSON.stringify(part)} would be git's own folder on some file system`;
   if (name.startsWith(TEMPORARY_PREFIX)) return "names that begin with .kb_tmp_ are kb's own";

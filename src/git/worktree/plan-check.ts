@@ -4,8 +4,9 @@ import { pathProblem } from './path-rules.js';
 
 /**
  * Invariant: a tree that brings one unsafe path brings nothing at all; this runs before the first write
- * (test: "writes nothing when one path is unsafe"). Removals are let through: what is unsafe was never
- * written, and the change that takes it out of the tree must not be refused for it.
+ * (test: "writes nothing when one path is unsafe"). Removals are let through
+ * and then passed over: what is unsafe was never written, and the change that takes it out of the tree
+ * must not be refused for it (test: "lets an unsafe path go out of the tree").
  * @throws KbError E_UNSAFE_STATE naming the path and the rule
  */
 export function refuseUnsafePaths(changes: readonly TreeChange[]): void {

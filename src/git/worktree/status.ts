@@ -22,7 +22,7 @@ export interface WorktreeChange {
   readonly kind: 'added' | 'modified' | 'deleted' | 'type' | 'unmerged';
   /** false: the file against the index; true: the index against HEAD's tree. */
   readonly staged: boolean;
-  /** An untracked folder that is a repository of its own. Its files are not ours. */
+  /** A folder that is a repository of its own, untracked or a submodule that moved on. It is not ours to commit. */
   readonly nestedRepository?: true;
 }
 
@@ -70,6 +70,8 @@ function findStaged(index: GitIndex, headTree: Oid, objects: ObjectSource): Work
   return found;
 }
 
+type Difference = Pick<WorktreeChange, 'kind' | 'nestedRepository'>;
+
 /** One pass over the index (one lstat an entry), one over the folders (one readdir each). */
 class Scan {
   private readonly found: WorktreeChange[] = [];
@@ -78,7 +80,11 @@ class Scan {
   private readonly trackedFolders = new Set<string>();
   private readonly key: (path: string) => string;
 
-  constructor(private readonly worktree: Worktree, private readonly index: GitIndex, private readonly options: ScanOptions) {
+  constructor(
+    private readonly worktree: Worktree,
+    private readonly index: GitIndex,
+    private readonly options: ScanOptions,
+  ) {
     this.folders = new Folders(worktree.disk, worktree.root);
     this.key = worktree.settings.ignoreCase ? collisionKey : (path) => path;
   }
@@ -104,45 +110,52 @@ class Scan {
       if (own !== folder) {
         folder = own;
         isRealFolder = this.folders.state(own).kind === 'folder';
-        for (let above = folderOf(key); above !== '' && !this.trackedFolders.has(above); above = folderOf(above)) this.trackedFolders.add(above);
+        for (let above = folderOf(key); above !== '' && !this.trackedFolders.has(above); above = folderOf(above))
+          this.trackedFolders.add(above);
       }
       if (entry.stage !== 0) {
         if (!isOtherStage) this.found.push({ path, kind: 'unmerged', staged: false });
         continue;
       }
       if (entry.skipWorktree || entry.assumeValid) continue;
-      const kind = this.changeOf(path, entry, isRealFolder);
-      if (kind !== undefined) this.found.push({ path, kind, staged: false });
+      const change = this.changeOf(path, entry, isRealFolder);
+      if (change !== undefined) this.found.push({ path, staged: false, ...change });
     }
   }
 
-  private changeOf(path: RepoPath, entry: IndexEntry, isInRealFolder: boolean): WorktreeChange['kind'] | undefined {
+  private changeOf(path: RepoPath, entry: IndexEntry, isInRealFolder: boolean): Difference | undefined {
     const stats = isInRealFolder ? this.worktree.lstat(path) : undefined;
-    if (stats === undefined) return 'deleted';
+    if (stats === undefined) return { kind: 'deleted' };
     if (stats.isDirectory()) return this.changeToFolder(path, entry);
+    if (entry.intentToAdd) return { kind: 'added' };
     const mode = this.worktree.modeOf(stats, entry.mode);
-    if (mode === undefined || !isSameType(mode, entry.mode)) return 'type';
-    if (entry.intentToAdd) return 'added';
-    if (mode !== entry.mode) return 'modified';
+    if (mode === undefined || !isSameType(mode, entry.mode)) return { kind: 'type' };
+    if (mode !== entry.mode) return { kind: 'modified' };
     const { settings } = this.worktree;
     const stat = fileStatOf(stats);
-    if (this.index.isUnchanged(entry, stat, { ctime: settings.trustCtime, fileMode: settings.fileMode })) return undefined;
+    if (this.index.isUnchanged(entry, stat, { ctime: settings.trustCtime, fileMode: settings.fileMode }))
+      return undefined;
     // a recorded size of 0 says nothing: git writes it where the time stamps could not tell (racy-git)
-    if (entry.stat.size !== 0 && entry.stat.size !== stat.size % 2 ** 32) return 'modified';
-    return this.worktree.blobId(path, stats) === entry.oid ? undefined : 'modified';
+    if (entry.stat.size !== 0 && entry.stat.size !== stat.size % 2 ** 32) return { kind: 'modified' };
+    return this.worktree.blobId(path, stats) === entry.oid ? undefined : { kind: 'modified' };
   }
 
-  private changeToFolder(path: RepoPath, entry: IndexEntry): WorktreeChange['kind'] | undefined {
+  private changeToFolder(path: RepoPath, entry: IndexEntry): Difference | undefined {
     const gitDir = nestedGitDir(this.worktree.disk, `${this.worktree.root}/${path}`);
     const head = gitDir === undefined ? undefined : nestedHead(this.worktree.disk, gitDir);
-    if (!isSameType(entry.mode, GITLINK)) return head === undefined ? 'deleted' : 'type';
-    return head === undefined || head === entry.oid ? undefined : 'modified';
+    const isRecorded = isSameType(entry.mode, GITLINK);
+    if (!isRecorded && head === undefined) return { kind: 'deleted' };
+    if (entry.intentToAdd) return { kind: 'added', nestedRepository: true };
+    if (!isRecorded) return { kind: 'type', nestedRepository: true };
+    return head === undefined || head === entry.oid ? undefined : { kind: 'modified', nestedRepository: true };
   }
 
   private scanFolder(folder: string, outer: IgnoreRules): void {
     const { disk, root, settings } = this.worktree;
     const items = listFolder(disk, toDiskPath(root, folder), settings);
-    const rules = items.some(({ name, kind }) => name === '.gitignore' && kind === 'file') ? outer.enter(folder) : outer;
+    const rules = items.some(({ name, kind }) => name === '.gitignore' && kind === 'file')
+      ? outer.enter(folder)
+      : outer;
     for (const { name, kind } of items) {
       if (kind === 'other' || name === '.git' || (settings.ignoreCase && name.toLowerCase() === '.git')) continue;
       const path = (folder === '' ? name : `${folder}/${name}`) as RepoPath;
@@ -152,16 +165,14 @@ class Scan {
       if (rules.ignores(path, kind === 'folder')) continue;
       if (kind !== 'folder') this.found.push({ path, kind: 'added', staged: false });
       else if (this.trackedFolders.has(key)) this.scanFolder(path, rules);
-      else if (!this.isGitlink(path, key)) this.scanUntrackedFolder(path, rules);
+      else this.scanUntrackedFolder(path, key, rules);
     }
   }
 
-  private scanUntrackedFolder(path: RepoPath, rules: IgnoreRules): void {
+  private scanUntrackedFolder(path: RepoPath, key: string, rules: IgnoreRules): void {
+    const isRecorded = this.trackedFiles.has(key);
+    if (isRecorded && isSameType(this.index.get(path)?.mode ?? 0, GITLINK)) return;
     if (nestedGitDir(this.worktree.disk, `${this.worktree.root}/${path}`) === undefined) this.scanFolder(path, rules);
-    else this.found.push({ path, kind: 'added', staged: false, nestedRepository: true });
-  }
-
-  private isGitlink(path: RepoPath, key: string): boolean {
-    return this.trackedFiles.has(key) && isSameType(this.index.get(path)?.mode ?? 0, GITLINK);
+    else if (!isRecorded) this.found.push({ path, kind: 'added', staged: false, nestedRepository: true });
   }
 }

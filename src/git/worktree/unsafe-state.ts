@@ -18,9 +18,17 @@ const MARKS: readonly (readonly [file: string, what: string, hint: string])[] = 
   ['rebase-apply', 'git rebase', 'finish it with: git rebase --continue, or end it with: git rebase --abort'],
   ['rebase-merge', 'git rebase', 'finish it with: git rebase --continue, or end it with: git rebase --abort'],
   ['MERGE_HEAD', 'git merge', 'finish it with: git merge --continue, or end it with: git merge --abort'],
-  ['CHERRY_PICK_HEAD', 'git cherry-pick', 'finish it with: git cherry-pick --continue, or end it with: git cherry-pick --abort'],
+  [
+    'CHERRY_PICK_HEAD',
+    'git cherry-pick',
+    'finish it with: git cherry-pick --continue, or end it with: git cherry-pick --abort',
+  ],
   ['REVERT_HEAD', 'git revert', 'finish it with: git revert --continue, or end it with: git revert --abort'],
-  ['sequencer/todo', 'git cherry-pick or git revert', 'finish it with: git cherry-pick --continue, or end it with: git cherry-pick --abort'],
+  [
+    'sequencer/todo',
+    'git cherry-pick or git revert',
+    'finish it with: git cherry-pick --continue, or end it with: git cherry-pick --abort',
+  ],
   ['BISECT_LOG', 'git bisect', 'end it with: git bisect reset'],
 ];
 

@@ -44,7 +44,12 @@ export class Worktree {
    * @param root absolute path without a slash at its end
    * @param gitDir absolute; never read for more than `info/exclude` and never written
    */
-  constructor(readonly disk: Disk, readonly root: string, readonly gitDir: string, readonly settings: WorktreeSettings) {}
+  constructor(
+    readonly disk: Disk,
+    readonly root: string,
+    readonly gitDir: string,
+    readonly settings: WorktreeSettings,
+  ) {}
 
   /**
    * One file as a blob would hold it: its bytes, or a link's target.
@@ -54,7 +59,7 @@ export class Worktree {
    */
   readFile(path: RepoPath, recordedMode?: FileMode): { data: Buffer; mode: FileMode } | undefined {
     return this.storage(`read ${JSON.stringify(path)}`, () => {
-      const stats = this.lstatSafely(path);
+      const stats = this.lstatSafely(path, 'refuse links');
       const mode = stats === undefined ? undefined : this.modeOf(stats, recordedMode);
       if (stats === undefined || mode === undefined) return undefined;
       const data = stats.isSymbolicLink() ? this.readLink(path) : this.readWhole(path, stats);
@@ -62,10 +67,14 @@ export class Worktree {
     });
   }
 
-  /** The stat data that the index keeps. @returns undefined when there is no such file or link. @throws as `readFile` */
+  /**
+   * The stat data that the index keeps.
+   * @returns undefined when there is no such file or link; below a symbolic link there is none
+   * @throws KbError E_USAGE for an unsafe path, E_STORAGE
+   */
   stat(path: RepoPath, recordedMode?: FileMode): (FileStat & { mode: FileMode }) | undefined {
     return this.storage(`look at ${JSON.stringify(path)}`, () => {
-      const stats = this.lstatSafely(path);
+      const stats = this.lstatSafely(path, 'nothing below links');
       const mode = stats === undefined ? undefined : this.modeOf(stats, recordedMode);
       return stats === undefined || mode === undefined ? undefined : { ...fileStatOf(stats), mode };
     });
@@ -87,7 +96,11 @@ export class Worktree {
    * @throws KbError E_UNSAFE_STATE before anything is written when a path is unsafe or two would collide;
    *   later when something that is not in git stands in the way; E_STORAGE; E_INTERRUPTED
    */
-  apply(changes: readonly TreeChange[], objects: ObjectSource, options: ApplyOptions = {}): Map<RepoPath, NewEntry | null> {
+  apply(
+    changes: readonly TreeChange[],
+    objects: ObjectSource,
+    options: ApplyOptions = {},
+  ): Map<RepoPath, NewEntry | null> {
     return this.storage('write to the work tree', () => applyChanges(this, changes, objects, options));
   }
 
@@ -128,14 +141,18 @@ export class Worktree {
     return this.modeOf(stats, leaf.mode) === leaf.mode && this.blobId(path, stats) === leaf.oid;
   }
 
-  private lstatSafely(path: RepoPath): BigIntStats | undefined {
+  private lstatSafely(path: RepoPath, links: 'refuse links' | 'nothing below links'): BigIntStats | undefined {
     const problem = pathProblem(path);
     if (problem !== undefined) throw new KbError('E_USAGE', `cannot use the path ${JSON.stringify(path)}: ${problem}`);
     const state = new Folders(this.disk, this.root).state(folderOf(path));
-    if (state.kind === 'symlink') {
-      throw new KbError('E_USAGE', `cannot use the path ${JSON.stringify(path)}: ${JSON.stringify(state.at)} is a symbolic link`, {
-        hint: 'name the file by its real path inside the KB',
-      });
+    if (state.kind === 'symlink' && links === 'refuse links') {
+      throw new KbError(
+        'E_USAGE',
+        `cannot use the path ${JSON.stringify(path)}: ${JSON.stringify(state.at)} is a symbolic link`,
+        {
+          hint: 'name the file by its real path inside the KB',
+        },
+      );
     }
     return state.kind === 'folder' ? this.lstat(path) : undefined;
   }
@@ -163,7 +180,7 @@ export class Worktree {
       const hash = createHash('sha1').update(`blob ${stats.size}\0`);
       const piece = Buffer.allocUnsafe(PIECE_BYTES);
       let total = 0n;
-      for (let count = -1; count !== 0; ) {
+      for (let count = -1; count !== 0;) {
         count = this.disk.readSync(descriptor, piece, 0, PIECE_BYTES, null);
         hash.update(piece.subarray(0, count));
         total += BigInt(count);

@@ -1,5 +1,5 @@
 import { KbError } from '../../errors.js';
-import { findHeadings, parseHeadingQuery, splitLines } from './heading.js';
+import { BOM, findHeadings, parseHeadingQuery, splitLines } from './heading.js';
 
 /**
  * Adds text to a note: at its end, or at the end of a heading's section.
@@ -31,8 +31,6 @@ export function appendText(file: Buffer, addition: string, options: { readonly h
   const join = before === '' || before === BOM || before.endsWith('\n') ? '' : lineEnd;
   return Buffer.concat([file.subarray(0, place.at), Buffer.from(join + place.lead + body), file.subarray(place.at)]);
 }
-
-const BOM = '\xef\xbb\xbf';
 
 /** Where in the file the text goes, and what must stand above it: a heading that is not there yet. */
 function underHeading(text: string, heading: string, lineEnd: string): { at: number; lead: string } {

@@ -46,7 +46,7 @@ export async function composeNote(input: NoteInput): Promise<string> {
   const wanted = wantedProperties(input);
   const note = splitFrontMatter(text);
   if (note.yaml === undefined) return newFrontMatter(wanted, lineEnding(text)) + text;
-  return note.open + (await mergeFrontMatter(note.yaml, wanted)) + note.close + note.body;
+  return note.open + (await mergeFrontMatter(note.yaml, wanted, lineEnding(text))) + note.close + note.body;
 }
 
 function wantedProperties(input: NoteInput): WantedProperties {
@@ -77,7 +77,7 @@ async function fillTemplate(template: string, body: string, input: NoteInput): P
   if (note.yaml === undefined) return text;
   const outer = splitFrontMatter(text);
   if (outer.yaml === undefined) return note.open + note.yaml + note.close + text;
-  return outer.open + (await overlayFrontMatter(outer.yaml, note.yaml)) + outer.close + outer.body;
+  return outer.open + (await overlayFrontMatter(outer.yaml, note.yaml, lineEnding(text))) + outer.close + outer.body;
 }
 
 function stemOf(name: string): string {

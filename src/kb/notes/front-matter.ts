@@ -1,7 +1,6 @@
 import type * as Yaml from 'yaml';
 import type { Document, Pair, YAMLMap } from 'yaml';
 import { KbError } from '../../errors.js';
-import { lineEnding } from './append.js';
 import { frontMatterLines, splitLines } from './heading.js';
 import type { PropertyValue } from './properties.js';
 import { yamlScalar, yamlValue } from './yaml-text.js';
@@ -64,21 +63,22 @@ function collectPairs(wanted: WantedProperties): (readonly [string, PropertyValu
  * are added as lines at the end of the block and changed values are replaced where they stand. Only a
  * block whose shape does not allow that (a value over several lines, a map in braces) is written anew by
  * the YAML library, which keeps its comments.
+ * @param eol the note's line ending
  * @throws KbError E_USAGE when the block is not valid YAML or no map
  */
-export async function mergeFrontMatter(source: string, wanted: WantedProperties): Promise<string> {
+export async function mergeFrontMatter(source: string, wanted: WantedProperties, eol: string): Promise<string> {
   const yaml = await import('yaml');
   const { document } = parseBlock(yaml, source);
   const changes = plan(yaml, document, wanted);
-  const edited = editText(yaml, source, document, changes);
+  const edited = editText(yaml, source, document, changes, eol);
   if (edited !== undefined && holds(yaml, edited, changes)) return edited;
   for (const { key, value } of changes) document.set(key, document.createNode(value, { flow: Array.isArray(value) }));
   const text = document.toString({ lineWidth: 0 });
-  return lineEnding(source) === '\r\n' ? text.replace(/\r?\n/g, '\r\n') : text;
+  return text.replace(/\r?\n/g, eol);
 }
 
 /** Both blocks as one: keys of `extra` win over those of `base`, tags are united. For a template and the input it frames. */
-export async function overlayFrontMatter(base: string, extra: string): Promise<string> {
+export async function overlayFrontMatter(base: string, extra: string, eol: string): Promise<string> {
   const yaml = await import('yaml');
   const { document, map } = parseBlock(yaml, extra);
   const values: [string, PropertyValue][] = [];
@@ -87,18 +87,18 @@ export async function overlayFrontMatter(base: string, extra: string): Promise<s
     if (key === undefined || key === 'tags') continue;
     const value = plainValue(yaml, pair.value);
     // something nested cannot be carried over line by line: the base is then extended node by node
-    if (value === undefined) return overlayNodes(yaml, base, document);
+    if (value === undefined) return overlayNodes(yaml, base, document, eol);
     values.push([key, value]);
   }
-  return mergeFrontMatter(base, { defaults: [], values, tags: tagsOf(yaml, document) });
+  return mergeFrontMatter(base, { defaults: [], values, tags: tagsOf(yaml, document) }, eol);
 }
 
-function overlayNodes(yaml: YamlLibrary, base: string, extra: Document): string {
+function overlayNodes(yaml: YamlLibrary, base: string, extra: Document, eol: string): string {
   const { document } = parseBlock(yaml, base);
   const tags = [...new Set([...tagsOf(yaml, document), ...tagsOf(yaml, extra)])];
   for (const pair of (extra.contents as YAMLMap).items) document.set(pair.key, pair.value);
   if (tags.length > 0) document.set('tags', document.createNode(tags, { flow: true }));
-  return document.toString({ lineWidth: 0 });
+  return document.toString({ lineWidth: 0 }).replace(/\r?\n/g, eol);
 }
 
 interface Change {
@@ -123,11 +123,11 @@ function editText(
   source: string,
   document: Document,
   changes: readonly Change[],
+  eol: string,
 ): string | undefined {
   const map = document.contents;
   if (map !== null && !(yaml.isMap(map) && map.flow !== true) && !(yaml.isScalar(map) && map.value === null))
     return undefined;
-  const eol = lineEnding(source);
   const edits: { start: number; end: number; text: string }[] = [];
   let added = '';
   for (const { key, value } of changes) {
@@ -186,7 +186,7 @@ function tagsEdit(
 
 /** The edited text really says what was wanted; a shape not thought of falls back to the library. */
 function holds(yaml: YamlLibrary, text: string, changes: readonly Change[]): boolean {
-  const document = yaml.parseDocument(text, { logLevel: 'silent' });
+  const document = yaml.parseDocument(text, { logLevel: 'error' });
   return (
     document.errors.length === 0 &&
     changes.every(
@@ -198,7 +198,7 @@ function holds(yaml: YamlLibrary, text: string, changes: readonly Change[]): boo
 function parseBlock(yaml: YamlLibrary, source: string): { document: Document; map: YAMLMap | undefined } {
   let document: Document;
   try {
-    document = yaml.parseDocument(source, { logLevel: 'silent', prettyErrors: false });
+    document = yaml.parseDocument(source, { logLevel: 'error', prettyErrors: false });
   } catch (error) {
     throw malformed('it is nested too deep', error);
   }

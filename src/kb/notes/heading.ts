@@ -39,6 +39,9 @@ export function parseHeadingQuery(query: string): { level: number | undefined; t
   return { level: match[1]?.length, text: (match[2] ?? '').trim().normalize('NFC') };
 }
 
+/** The byte order mark, one character a byte. */
+export const BOM = '\xef\xbb\xbf';
+
 export function splitLines(text: string): Line[] {
   const lines: Line[] = [];
   for (let start = 0; start < text.length;) {
@@ -66,6 +69,8 @@ class HeadingScan {
   }
 
   run(): Heading[] {
+    const first = this.lines[0];
+    if (first?.text.startsWith(BOM) === true) this.lines[0] = { ...first, text: first.text.slice(BOM.length) };
     for (const line of this.lines.slice(frontMatterLines(this.lines))) this.line(line);
     return this.headings;
   }

@@ -21,10 +21,15 @@ export interface Advertisement {
  * Reads the reply to `GET info/refs?service=…` (gitprotocol-http(5), "Smart Server Response").
  * @throws KbError E_NETWORK when it is cut or malformed; E_AUTH when the server says so in it; E_USAGE for SHA-256
  */
-export async function readAdvertisement(packets: PacketReader, service: string, displayUrl: string): Promise<Advertisement> {
+export async function readAdvertisement(
+  packets: PacketReader,
+  service: string,
+  displayUrl: string,
+): Promise<Advertisement> {
   let first = await nextPacket(packets, displayUrl);
   if (first !== 'flush' && packetText(first) === `# service=${service}`) {
-    if ((await nextPacket(packets, displayUrl)) !== 'flush') throw protocolError('no flush packet after the service name');
+    if ((await nextPacket(packets, displayUrl)) !== 'flush')
+      throw protocolError('no flush packet after the service name');
     first = await nextPacket(packets, displayUrl);
   }
   const versionLine = first === 'flush' ? '' : packetText(first);
@@ -48,14 +53,27 @@ export async function readAdvertisement(packets: PacketReader, service: string, 
     if (ref !== undefined && oid !== ZERO_OID) refs.set(ref, oid);
   }
   if ((await packets.next()) !== undefined) throw protocolError('something follows the end of the refs');
-  return { version: versionLine === 'version 1' ? 1 : 0, capabilities, refs, ...(headOid === undefined ? {} : { headOid }) };
+  return {
+    version: versionLine === 'version 1' ? 1 : 0,
+    capabilities,
+    refs,
+    ...(headOid === undefined ? {} : { headOid }),
+  };
 }
 
 /** One ability a line, `name` or `name=value` (gitprotocol-v2(5), "Capability Advertisement"). */
 async function readAbilitiesV2(packets: PacketReader, displayUrl: string): Promise<Advertisement> {
   const words: string[] = [];
-  for (let packet = await nextPacket(packets, displayUrl); packet !== 'flush'; packet = await nextPacket(packets, displayUrl)) {
-    words.push(...packetText(packet).split(' ').map((word, index, line) => (index === 0 ? word : `${line[0]?.split('=')[0] ?? ''}=${word}`)));
+  for (
+    let packet = await nextPacket(packets, displayUrl);
+    packet !== 'flush';
+    packet = await nextPacket(packets, displayUrl)
+  ) {
+    words.push(
+      ...packetText(packet)
+        .split(' ')
+        .map((word, index, line) => (index === 0 ? word : `${line[0]?.split('=')[0] ?? ''}=${word}`)),
+    );
   }
   const capabilities = new Capabilities(words.join(' '));
   assertSha1(capabilities.get('object-format'), displayUrl);
@@ -73,7 +91,9 @@ export function discoveryOf(advertisement: Advertisement, prefixes: readonly str
 }
 
 export function filterRefs(refs: ReadonlyMap<RefName, Oid>, prefixes: readonly string[]): Map<RefName, Oid> {
-  const wanted = [...refs].filter(([name]) => prefixes.length === 0 || prefixes.some((prefix) => name.startsWith(prefix)));
+  const wanted = [...refs].filter(
+    ([name]) => prefixes.length === 0 || prefixes.some((prefix) => name.startsWith(prefix)),
+  );
   return new Map(wanted);
 }
 
@@ -94,9 +114,13 @@ function headBranch(advertisement: Advertisement): RefName | undefined {
   }
   if (advertisement.headOid === undefined) return undefined;
   // Servers before git 1.8.4.3 do not say: a branch with HEAD's commit, the usual names first, as git guesses.
-  const candidates = [...advertisement.refs].filter(([name, oid]) => name.startsWith('refs/heads/') && oid === advertisement.headOid);
+  const candidates = [...advertisement.refs].filter(
+    ([name, oid]) => name.startsWith('refs/heads/') && oid === advertisement.headOid,
+  );
   const names = candidates.map(([name]) => name);
-  return names.find((name) => name === 'refs/heads/main') ?? names.find((name) => name === 'refs/heads/master') ?? names[0];
+  return (
+    names.find((name) => name === 'refs/heads/main') ?? names.find((name) => name === 'refs/heads/master') ?? names[0]
+  );
 }
 
 function parseRefLine(line: string): { oid: Oid; name: string } {

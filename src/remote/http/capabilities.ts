@@ -38,7 +38,11 @@ export class Capabilities {
  */
 export function assertSha1(format: string | undefined, displayUrl: string): void {
   if (format === undefined || format === 'sha1') return;
-  throw new KbError('E_USAGE', `${displayUrl} uses ${printable(format, 20)} object ids; kb supports SHA-1 repositories only`, {
-    hint: 'use a repository that was made with git init --object-format=sha1 (the default)',
-  });
+  throw new KbError(
+    'E_USAGE',
+    `${displayUrl} uses ${printable(format, 20)} object ids; kb supports SHA-1 repositories only`,
+    {
+      hint: 'use a repository that was made with git init --object-format=sha1 (the default)',
+    },
+  );
 }

@@ -84,7 +84,7 @@ const MAX_DISCARD_BYTES = 65_536;
 /** Reads a reply that nobody needs to its end, so that its connection can be used again; a long one is cut off. */
 export async function discard(reply: Reply): Promise<void> {
   try {
-    for (let size = 0; size <= MAX_DISCARD_BYTES; ) {
+    for (let size = 0; size <= MAX_DISCARD_BYTES;) {
       const chunk = await reply.read();
       if (chunk === undefined) return;
       size += chunk.length;
@@ -97,11 +97,19 @@ export async function discard(reply: Reply): Promise<void> {
 function bodyHeaders(options: ExchangeOptions): Record<string, string> {
   const length = options.body?.length;
   if (options.body === undefined) return { ...options.headers };
-  return { ...options.headers, ...(length === undefined ? { 'Transfer-Encoding': 'chunked' } : { 'Content-Length': String(length) }) };
+  return {
+    ...options.headers,
+    ...(length === undefined ? { 'Transfer-Encoding': 'chunked' } : { 'Content-Length': String(length) }),
+  };
 }
 
 /** Writes the body with back-pressure. The last chunk is held back until all before it is on its way. */
-async function send(request: ClientRequest, options: ExchangeOptions, watch: Watch, settled: Promise<void>): Promise<void> {
+async function send(
+  request: ClientRequest,
+  options: ExchangeOptions,
+  watch: Watch,
+  settled: Promise<void>,
+): Promise<void> {
   let held: Uint8Array | undefined;
   for (const chunk of options.body?.chunks ?? []) {
     if (held !== undefined && !request.write(held)) {
@@ -182,7 +190,10 @@ class Watch {
 
   #arm(): void {
     if (this.#over) return;
-    this.#timer = setTimeout(() => this.#check(), Math.max(1, Math.min(this.#silenceLeft(), this.options.remainingMs())));
+    this.#timer = setTimeout(
+      () => this.#check(),
+      Math.max(1, Math.min(this.#silenceLeft(), this.options.remainingMs())),
+    );
   }
 
   #silenceLeft(): number {

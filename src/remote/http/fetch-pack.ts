@@ -55,7 +55,11 @@ export function fetchRequestV0(request: FetchRequest, agent: string, capabilitie
  * @returns undefined when the server did not understand the request (it does not speak v2)
  * @throws KbError E_NETWORK; what the sink throws
  */
-export async function readFetchReplyV2(packets: PacketReader, request: FetchRequest, displayUrl: string): Promise<FetchResult | undefined> {
+export async function readFetchReplyV2(
+  packets: PacketReader,
+  request: FetchRequest,
+  displayUrl: string,
+): Promise<FetchResult | undefined> {
   const boundary = { shallow: [] as Oid[], unshallow: [] as Oid[] };
   for (let isFirst = true; ; isFirst = false) {
     const packet = await packets.next();
@@ -74,7 +78,11 @@ export async function readFetchReplyV2(packets: PacketReader, request: FetchRequ
 }
 
 /** Reads the reply of v0. @throws KbError E_NETWORK; what the sink throws */
-export async function readFetchReplyV0(packets: PacketReader, request: FetchRequest, displayUrl: string): Promise<FetchResult> {
+export async function readFetchReplyV0(
+  packets: PacketReader,
+  request: FetchRequest,
+  displayUrl: string,
+): Promise<FetchResult> {
   const boundary = { shallow: [] as Oid[], unshallow: [] as Oid[] };
   if (isDeepening(request)) await readShallowInfo(packets, boundary, 'flush');
   for (;;) {
@@ -104,7 +112,11 @@ function isDeepening(request: FetchRequest): boolean {
   return request.depth !== undefined || request.deepenTo !== undefined;
 }
 
-async function readShallowInfo(packets: PacketReader, into: { shallow: Oid[]; unshallow: Oid[] }, end: 'flush' | 'delimiter'): Promise<void> {
+async function readShallowInfo(
+  packets: PacketReader,
+  into: { shallow: Oid[]; unshallow: Oid[] },
+  end: 'flush' | 'delimiter',
+): Promise<void> {
   for (;;) {
     const packet = await packets.next();
     if (packet === undefined) throw cutError('the list of shallow commits');
@@ -128,7 +140,11 @@ async function receivePack(packets: PacketReader, request: FetchRequest, first?:
     {
       data: (chunk) => {
         gate.write(chunk);
-        request.onProgress?.({ phase: 'Receiving objects', ...(gate.total === undefined ? {} : { total: gate.total }), bytes: gate.bytes });
+        request.onProgress?.({
+          phase: 'Receiving objects',
+          ...(gate.total === undefined ? {} : { total: gate.total }),
+          bytes: gate.bytes,
+        });
       },
       message: (line) => request.onProgress?.({ ...parseProgress(line), bytes: gate.bytes }),
     },
@@ -170,14 +186,20 @@ class PackGate {
 
 /** A v0 server reads `command=fetch` as a broken request; a v2 server never says so about ours. */
 function isMisunderstanding(line: string): boolean {
-  return /protocol error|expected to get|unexpected|unknown|invalid|unsupported/i.test(line) && !/not our ref/i.test(line);
+  return (
+    /protocol error|expected to get|unexpected|unknown|invalid|unsupported/i.test(line) && !/not our ref/i.test(line)
+  );
 }
 
 function refusal(reason: string, displayUrl: string): KbError {
   if (!/not our ref|not a valid object/i.test(reason)) return serverSaid(reason, displayUrl);
-  return new KbError('E_NETWORK', `${displayUrl} no longer has what it listed a moment ago: ${printable(reason.trim(), 200)}`, {
-    details: { gone: true },
-  });
+  return new KbError(
+    'E_NETWORK',
+    `${displayUrl} no longer has what it listed a moment ago: ${printable(reason.trim(), 200)}`,
+    {
+      details: { gone: true },
+    },
+  );
 }
 
 function tooOld(capability: string): KbError {

@@ -68,8 +68,12 @@ class HttpRemote implements Remote {
       this.#receivePack = await this.#advertisement('git-receive-pack');
       return discoveryOf(this.#receivePack, prefixes);
     }
+    // What a v0 server listed earlier may be out of date by now.
+    if (this.#uploadPack !== undefined && this.#uploadPack.version !== 2)
+      this.#uploadPack = await this.#advertisement('git-upload-pack');
     const listed = await this.#askV2(
-      () => lsRefsRequest(prefixes, this.#agent, this.#uploadPack?.capabilities.all('ls-refs').includes('unborn') ?? true),
+      () =>
+        lsRefsRequest(prefixes, this.#agent, this.#uploadPack?.capabilities.all('ls-refs').includes('unborn') ?? true),
       MAX_REFS_BYTES,
       (packets) => readLsRefs(packets, prefixes),
     );
@@ -129,7 +133,8 @@ class HttpRemote implements Remote {
 
   async #pushRejected(reply: Reply, delivery: Delivery): Promise<PushOutcome> {
     const error = await statusError(reply, this.#statusContext());
-    if (reply.status === 413) return { kind: 'refused', message: 'the push is larger than the server allows (HTTP status 413)' };
+    if (reply.status === 413)
+      return { kind: 'refused', message: 'the push is larger than the server allows (HTTP status 413)' };
     // Below 500 the server turned the request away; from 500 on a gateway may have lost only the reply.
     if (reply.status >= 500 && delivery.possible) return unknown(error);
     throw error;
@@ -140,7 +145,11 @@ class HttpRemote implements Remote {
    * If it did not understand, its abilities are asked for, and the request is repeated if it can v2 after all.
    * @returns undefined when the server speaks only v0 or v1
    */
-  async #askV2<T>(body: () => Buffer, limit: number, read: (packets: PacketReader) => Promise<T | undefined>): Promise<T | undefined> {
+  async #askV2<T>(
+    body: () => Buffer,
+    limit: number,
+    read: (packets: PacketReader) => Promise<T | undefined>,
+  ): Promise<T | undefined> {
     if (this.#uploadPack === undefined) {
       const result = await this.#tryV2(body(), limit, read);
       if (result !== undefined) {
@@ -155,7 +164,11 @@ class HttpRemote implements Remote {
     return result;
   }
 
-  async #tryV2<T>(body: Buffer, limit: number, read: (packets: PacketReader) => Promise<T | undefined>): Promise<T | undefined> {
+  async #tryV2<T>(
+    body: Buffer,
+    limit: number,
+    read: (packets: PacketReader) => Promise<T | undefined>,
+  ): Promise<T | undefined> {
     const reply = await this.#postToUploadPack(body, VERSION_2);
     if (!this.#speaksV2 && this.#uploadPack === undefined && MISUNDERSTOOD.has(reply.status)) {
       await discard(reply);
@@ -208,7 +221,8 @@ class HttpRemote implements Remote {
   async #readWhole<T>(reply: Reply, limit: number, read: (packets: PacketReader) => Promise<T>): Promise<T> {
     try {
       const result = await read(new PacketReader(reply, limit));
-      if (result !== undefined && (await reply.read()) !== undefined) throw new KbError('E_NETWORK', `${this.displayUrl} sent more than the reply`, { retryable: false });
+      if (result !== undefined && (await reply.read()) !== undefined)
+        throw new KbError('E_NETWORK', `${this.displayUrl} sent more than the reply`, { retryable: false });
       return result;
     } finally {
       reply.close();

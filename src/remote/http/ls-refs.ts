@@ -37,7 +37,8 @@ export async function readLsRefs(packets: PacketReader, prefixes: readonly strin
     const packet = await packets.next();
     if (packet === undefined && isFirst) return undefined;
     if (packet === 'flush') break;
-    if (packet === undefined || typeof packet === 'string') throw protocolError('the list of refs ends without its end mark');
+    if (packet === undefined || typeof packet === 'string')
+      throw protocolError('the list of refs ends without its end mark');
     const line = packetText(packet);
     if (isFirst && line.startsWith('ERR ')) return undefined;
     const [oid, name, ...attributes] = line.split(' ');

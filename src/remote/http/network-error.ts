@@ -39,7 +39,10 @@ export function networkError(error: unknown, host: string): KbError {
     cause: error,
     details: { host, errno: code },
     ...(isCertificate
-      ? { retryable: false, hint: 'name the right certificate authority in GIT_SSL_CAINFO or NODE_EXTRA_CA_CERTS (PEM files)' }
+      ? {
+          retryable: false,
+          hint: 'name the right certificate authority in GIT_SSL_CAINFO or NODE_EXTRA_CA_CERTS (PEM files)',
+        }
       : {}),
   });
 }

@@ -60,7 +60,11 @@ function* join(parts: readonly Buffer[], rest: Generator<Buffer>): Generator<Buf
  * Reads the verdict. Once the line about the ref is there, what happens to the connection afterwards
  * changes nothing; before it, everything is possible and the outcome is `unknown`.
  */
-export async function readVerdict(packets: PacketReader, request: PushRequest, capabilities: Capabilities): Promise<PushOutcome> {
+export async function readVerdict(
+  packets: PacketReader,
+  request: PushRequest,
+  capabilities: Capabilities,
+): Promise<PushOutcome> {
   const report = new Report(request.ref);
   try {
     if (capabilities.has('side-band-64k')) {

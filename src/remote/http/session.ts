@@ -76,10 +76,11 @@ export class HttpSession {
 
   /**
    * Lets node notice connections that the server closed while kb was busy, so that a request that must not
-   * be sent twice does not go out on a dead one.
+   * be sent twice does not go out on a dead one. Takes some turns of the event loop (poll, end of stream,
+   * shutdown, close), each of microseconds: none of them waits.
    */
   async dropDeadConnections(): Promise<void> {
-    await new Promise<void>((resolve) => setImmediate(resolve));
+    for (let turn = 0; turn < 5; turn += 1) await new Promise<void>((resolve) => setImmediate(resolve));
   }
 
   close(): void {
@@ -112,9 +113,12 @@ export class HttpSession {
     const target = new URL(location, reply.url);
     target.username = '';
     target.password = '';
-    if (target.protocol !== 'https:' && target.protocol !== 'http:') throw redirectError(reply, `to a ${target.protocol} address`);
-    if (reply.url.protocol === 'https:' && target.protocol === 'http:') throw redirectError(reply, 'from https to http');
-    if (!target.href.endsWith(`/${request.path}`)) throw redirectError(reply, 'to a page that is no git repository (a sign-in page?)');
+    if (target.protocol !== 'https:' && target.protocol !== 'http:')
+      throw redirectError(reply, `to a ${target.protocol} address`);
+    if (reply.url.protocol === 'https:' && target.protocol === 'http:')
+      throw redirectError(reply, 'from https to http');
+    if (!target.href.endsWith(`/${request.path}`))
+      throw redirectError(reply, 'to a page that is no git repository (a sign-in page?)');
     if (target.origin !== reply.url.origin) {
       this.#authorization = undefined;
       this.leftOrigin = true;
@@ -128,17 +132,13 @@ export class HttpSession {
   async #sendTo(url: URL, request: SessionRequest): Promise<Reply> {
     // A connection may die at the instant it is used again; once more on a fresh one, never more.
     for (let attempt = 0; ; attempt += 1) {
-      let reused = false;
+      const sent: { request?: ClientRequest } = {};
       try {
         const transport = await (this.#transport ??= this.#openTransport(url));
         if (this.#remainingMs() <= 0) throw this.#tooLate();
         this.requests += 1;
         return await exchange({
-          request: (options) => {
-            const sent = transport.request(options);
-            sent.once('socket', () => (reused = sent.reusedSocket));
-            return sent;
-          },
+          request: (options) => (sent.request = transport.request(options)),
           agent: transport.agent,
           url,
           method: request.method,
@@ -151,7 +151,7 @@ export class HttpSession {
           signal: this.options.signal,
         });
       } catch (error) {
-        const isStale = reused && isKbError(error, 'E_NETWORK') && /^(ECONNRESET|EPIPE)$/.test(String(error.details['errno']));
+        const isStale = sent.request?.reusedSocket === true && isConnectionLoss(error);
         if (!isStale || !request.repeatable || attempt > 0) throw error;
       }
     }
@@ -191,7 +191,9 @@ export class HttpSession {
     try {
       return { ca: this.options.disk.readFileSync(file) };
     } catch (error) {
-      throw new KbError('E_USAGE', `GIT_SSL_CAINFO names a file that cannot be read: ${printable(file)}`, { cause: error });
+      throw new KbError('E_USAGE', `GIT_SSL_CAINFO names a file that cannot be read: ${printable(file)}`, {
+        cause: error,
+      });
     }
   }
 }
@@ -208,7 +210,11 @@ const systemClock: RemoteClock = {
       const stop = (): void => {
         clearTimeout(timer);
         const reason: unknown = signal?.reason;
-        reject(reason instanceof KbError ? reason : new KbError('E_INTERRUPTED', 'the transfer was stopped', { cause: reason }));
+        reject(
+          reason instanceof KbError
+            ? reason
+            : new KbError('E_INTERRUPTED', 'the transfer was stopped', { cause: reason }),
+        );
       };
       const timer = setTimeout(() => {
         signal?.removeEventListener('abort', stop);
@@ -242,6 +248,10 @@ export function parseRetryAfter(value: string | undefined, now: number): number 
 /** The server turned the request away before anything was done with it. */
 function notDelivered(request: SessionRequest): void {
   if (request.delivery !== undefined) request.delivery.possible = false;
+}
+
+function isConnectionLoss(error: unknown): boolean {
+  return isKbError(error, 'E_NETWORK') && /^(ECONNRESET|EPIPE)$/.test(String(error.details['errno']));
 }
 
 function isRedirect(status: number): boolean {

@@ -48,9 +48,13 @@ export async function statusError(reply: Reply, context: StatusContext): Promise
 function busyError(reply: Reply, displayUrl: string, said: string): KbError {
   const retryAfterMs = parseRetryAfter(reply.headers['retry-after'], Date.now());
   const wish = retryAfterMs === undefined ? '' : ` and asks to come back in ${Math.ceil(retryAfterMs / 1000)} s`;
-  return new KbError('E_NETWORK', `${displayUrl} is busy or limits requests (HTTP status ${reply.status})${wish}${said}`, {
-    details: { status: reply.status, url: displayUrl, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) },
-  });
+  return new KbError(
+    'E_NETWORK',
+    `${displayUrl} is busy or limits requests (HTTP status ${reply.status})${wish}${said}`,
+    {
+      details: { status: reply.status, url: displayUrl, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) },
+    },
+  );
 }
 
 /** The beginning of a plain-text reply; a web page explains nothing on a terminal. */

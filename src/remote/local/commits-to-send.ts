@@ -43,7 +43,8 @@ export function commitsToSend(source: ObjectSource, request: HistoryRequest): Hi
   };
   const parentsHere = (oid: Oid): readonly Oid[] => (request.sourceShallow.has(oid) ? [] : linksOf(oid).parents);
   const deepening = request.depth !== undefined;
-  const within = typeof request.depth === 'number' ? commitsWithin(request.wants, request.depth, parentsHere) : undefined;
+  const within =
+    typeof request.depth === 'number' ? commitsWithin(request.wants, request.depth, parentsHere) : undefined;
 
   const isCut = (oid: Oid): boolean => {
     if (request.sourceShallow.has(oid)) return true;
@@ -70,6 +71,10 @@ export function commitsToSend(source: ObjectSource, request: HistoryRequest): Hi
   };
   for (const oid of request.haves) mark(oid, KNOWN);
   for (const oid of request.wants) mark(oid, WANTED);
+  if (request.depth === 'full') {
+    // whole means all of the receiver's history, also branches that it does not ask for now
+    for (const oid of request.receiverShallow) if (source.has(oid)) mark(oid, WANTED);
+  }
 
   while (open > 0) {
     const oid = queue.pop();
@@ -77,7 +82,8 @@ export function commitsToSend(source: ObjectSource, request: HistoryRequest): Hi
     const flags = queuedAs.get(oid) ?? 0;
     queuedAs.delete(oid);
     if (isOpen(flags)) open--;
-    if ((flags & KNOWN) !== 0 && !request.receiverShallow.has(oid)) for (const parent of parentsHere(oid)) mark(parent, KNOWN);
+    if ((flags & KNOWN) !== 0 && !request.receiverShallow.has(oid))
+      for (const parent of parentsHere(oid)) mark(parent, KNOWN);
     if (isOpen(flags) && !isCut(oid)) for (const parent of parentsHere(oid)) mark(parent, WANTED);
   }
 
@@ -98,7 +104,11 @@ export function commitsToSend(source: ObjectSource, request: HistoryRequest): Hi
 }
 
 /** Commits at most `depth` − 1 steps from a want, each with its distance + 1. */
-function commitsWithin(wants: readonly Oid[], depth: number, parentsOf: (oid: Oid) => readonly Oid[]): Map<Oid, number> {
+function commitsWithin(
+  wants: readonly Oid[],
+  depth: number,
+  parentsOf: (oid: Oid) => readonly Oid[],
+): Map<Oid, number> {
   const distance = new Map<Oid, number>();
   let level: readonly Oid[] = wants;
   for (let steps = 1; steps <= depth && level.length > 0; steps++) {
@@ -134,7 +144,7 @@ class NewestFirst {
     const last = items.pop();
     if (last !== undefined && items.length > 0) {
       items[0] = last;
-      for (let at = 0; ; ) {
+      for (let at = 0; ;) {
         const left = 2 * at + 1;
         let newest = at;
         if (this.dateAt(left) > this.dateAt(newest)) newest = left;

@@ -39,9 +39,12 @@ export function requireConnected(request: ConnectivityRequest): void {
 }
 
 function missing(oid: Oid): never {
-  throw new KbError('E_UNSAFE_STATE', `the remote lacks object ${oid}, on which this push builds; nothing was changed there`, {
-    hint: 'fetch again and retry: kb sync',
-    details: { oid },
-  });
+  throw new KbError(
+    'E_UNSAFE_STATE',
+    `the remote lacks object ${oid}, on which this push builds; nothing was changed there`,
+    {
+      hint: 'fetch again and retry: kb sync',
+      details: { oid },
+    },
+  );
 }
-

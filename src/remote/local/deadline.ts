@@ -22,7 +22,9 @@ export class Deadline {
   check(): void {
     this.signal?.throwIfAborted();
     if (this.remainingMs > 0) return;
-    throw new KbError('E_NETWORK', 'the remote took longer than it was given', { hint: 'give it more time with KB_GIT_TIMEOUT, then: kb sync' });
+    throw new KbError('E_NETWORK', 'the remote took longer than it was given', {
+      hint: 'give it more time with KB_GIT_TIMEOUT, then: kb sync',
+    });
   }
 
   /** Lets signals and timers in between two pieces of synchronous work. @throws as `check` */

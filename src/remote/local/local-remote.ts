@@ -1,6 +1,6 @@
 import { asStorageError } from '../../disk/durable.js';
 import type { Disk } from '../../disk/disk.js';
-import { KbError, isKbError } from '../../errors.js';
+import { isKbError } from '../../errors.js';
 import { ZERO_OID, type Oid, type RefName } from '../../git/ids.js';
 import { readShallow } from '../../git/objects/history.js';
 import { writePack } from '../../git/objects/pack-writer.js';
@@ -114,13 +114,14 @@ export class LocalRemote implements Remote {
       if (refusal !== undefined) return { kind: 'refused', message: printable(refusal) };
       // A look before the work; what decides is the compare-and-swap under the ref's lock.
       if ((this.refs.resolve(request.ref) ?? null) !== request.from) return { kind: 'race' };
-      await this.takeIn(request);
-
       const hooks = new Hooks(this.disk, this.repository, {
         env: this.options.env,
         remainingMs: () => this.deadline.remainingMs,
         signal: this.options.signal,
       });
+      hooks.requireOwn();
+      await this.takeIn(request);
+
       const move = { ref: request.ref, from: request.from ?? ZERO_OID, to: request.to };
       const before = await hooks.preReceive(move);
       if (!before.accepted) return refusedBy('pre-receive', before);
@@ -156,7 +157,7 @@ export class LocalRemote implements Remote {
    * that nothing leads to, which git's own housekeeping takes away.
    */
   private async takeIn(request: PushRequest): Promise<void> {
-    const oids = request.oids.filter((oid) => !this.store.has(oid));
+    const oids = request.oids.filter((oid) => !this.store.hasWithoutRescan(oid));
     requireConnected({
       to: request.to,
       tips: this.knownTips(request.from),
@@ -191,12 +192,12 @@ export class LocalRemote implements Remote {
   }
 
   private moveRef(request: PushRequest): PushOutcome {
-    let fenceError: unknown;
+    const fenced = { threw: false };
     const fence = (): void => {
       try {
         request.fence?.();
       } catch (error) {
-        fenceError = error;
+        fenced.threw = true;
         throw error;
       }
     };
@@ -211,11 +212,11 @@ export class LocalRemote implements Remote {
       });
       return { kind: 'landed' };
     } catch (error) {
-      if (fenceError !== undefined) throw fenceError;
+      if (fenced.threw) throw error;
       if (error instanceof RefMoved) return { kind: 'race' };
       if (isKbError(error, 'E_UNSAFE_STATE')) {
         // somebody's .lock on the ref goes away; a name that is a folder of another branch does not
-        return error.retryable ? { kind: 'race' } : { kind: 'refused', message: error.message };
+        return error.retryable ? { kind: 'race' } : { kind: 'refused', message: printable(error.message) };
       }
       // The rename may have been done before the disk failed.
       if (this.refs.resolve(request.ref) === request.to) return { kind: 'landed' };
@@ -234,6 +235,13 @@ export class LocalRemote implements Remote {
 }
 
 function refusedBy(hook: string, verdict: HookVerdict): PushOutcome {
-  const said = verdict.output.split(/[\r\n]+/).map((line) => line.trim()).filter((line) => line !== '').map((line) => printable(line));
-  return { kind: 'refused', message: `the remote's ${hook} hook declined${said.length === 0 ? '' : `: ${said.join('; ')}`}` };
+  const said = verdict.output
+    .split(/[\r\n]+/)
+    .map((line) => line.trim())
+    .filter((line) => line !== '')
+    .map((line) => printable(line));
+  return {
+    kind: 'refused',
+    message: `the remote's ${hook} hook declined${said.length === 0 ? '' : `: ${said.join('; ')}`}`,
+  };
 }

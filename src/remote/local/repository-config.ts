@@ -59,7 +59,9 @@ export class RepositoryConfig {
         rest = rest.slice(header[0].length).trim();
       }
       if (rest === '' || rest.startsWith('#') || rest.startsWith(';')) continue;
-      const pair = /^([A-Za-z][A-Za-z0-9-]*)\s*(?:=\s*(.*))?$/s.exec(rest.replace(/^([A-Za-z][A-Za-z0-9-]*)\s*[#;].*$/s, '$1'));
+      const pair = /^([A-Za-z][A-Za-z0-9-]*)\s*(?:=\s*(.*))?$/s.exec(
+        rest.replace(/^([A-Za-z][A-Za-z0-9-]*)\s*[#;].*$/s, '$1'),
+      );
       const value = pair?.[2] === undefined ? 'true' : parseValue(pair[2]);
       if (pair === null || section === '' || value === undefined) {
         throw new KbError('E_UNSAFE_STATE', `the remote's configuration cannot be read: line ${number} of ${file}`);
@@ -77,7 +79,8 @@ function* logicalLines(text: string): Generator<{ line: string; number: number }
   for (let at = 0; at < lines.length; at++) {
     const number = at + 1;
     let line = lines[at] ?? '';
-    while (/(?:^|[^\\])(?:\\\\)*\\$/.test(line) && at + 1 < lines.length) line = line.slice(0, -1) + (lines[++at] ?? '');
+    while (/(?:^|[^\\])(?:\\\\)*\\$/.test(line) && at + 1 < lines.length)
+      line = line.slice(0, -1) + (lines[++at] ?? '');
     yield { line, number };
   }
 }

@@ -77,7 +77,8 @@ function requireOwnRepository(disk: Disk, candidate: string, gitDir: string, saf
 function isListed(disk: Disk, paths: readonly string[], safeDirectories: readonly string[]): boolean {
   let listed = false;
   for (const entry of safeDirectories) {
-    if (entry === '') listed = false; // an empty value takes back all before it
+    if (entry === '')
+      listed = false; // an empty value takes back all before it
     else if (entry === '*') listed = true;
     else if (entry.endsWith('/*')) listed ||= paths.some((path) => `${path}/`.startsWith(entry.slice(0, -1)));
     else listed ||= paths.some((path) => path === entry || path === realPath(disk, entry));
@@ -98,7 +99,7 @@ function requireKnownFormat(gitDir: string, config: RepositoryConfig): void {
   const version = config.get('core.repositoryformatversion') ?? '0';
   const refuse = (what: string): never => {
     throw new KbError('E_UNSAFE_STATE', `the remote ${gitDir} ${what}, which kb cannot read or write safely`, {
-      hint: 'use a remote in git\'s ordinary format (SHA-1, files)',
+      hint: "use a remote in git's ordinary format (SHA-1, files)",
     });
   };
   if (version !== '0' && version !== '1') refuse(`has repository format ${printable(version)}`);

@@ -37,5 +37,8 @@ export function resolveWants(store: ObjectStore, wants: readonly Oid[]): Resolve
 function typeOf(store: ObjectStore, oid: Oid): string {
   const header = store.header(oid);
   if (header !== undefined) return header.type;
-  throw new KbError('E_NETWORK', `the remote has no object ${oid} any more`, { hint: 'run the same command again', details: { oid } });
+  throw new KbError('E_NETWORK', `the remote has no object ${oid} any more`, {
+    hint: 'run the same command again',
+    details: { oid },
+  });
 }

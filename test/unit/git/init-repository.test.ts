@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import * as fs from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -10,7 +10,16 @@ import { git, makeTemporaryDirectory, nativeGit } from '../../support/native-git
 /** A disk that stops working at the n-th step that changes something, as a crash would stop it. */
 function diskThatStopsAt(step: number): Disk {
   let done = 0;
-  const changing = ['openSync', 'writeSync', 'fsyncSync', 'mkdirSync', 'renameSync', 'symlinkSync', 'chmodSync', 'unlinkSync'];
+  const changing = [
+    'openSync',
+    'writeSync',
+    'fsyncSync',
+    'mkdirSync',
+    'renameSync',
+    'symlinkSync',
+    'chmodSync',
+    'unlinkSync',
+  ];
   return new Proxy(fs, {
     get(target, name: keyof typeof fs) {
       const call = target[name];
@@ -20,7 +29,7 @@ function diskThatStopsAt(step: number): Disk {
         return (call as (...all: never[]) => unknown)(...parameters);
       };
     },
-  }) as unknown as Disk;
+  });
 }
 
 describe('initRepository', () => {
@@ -29,21 +38,32 @@ describe('initRepository', () => {
     initRepository(nodeDisk, gitDir, { bare: false, branch: 'main' });
     expect(readFileSync(join(gitDir, 'HEAD'), 'utf8')).toBe('ref: refs/heads/main\n');
     expect(readdirSync(gitDir).sort()).toEqual(['HEAD', 'config', 'info', 'objects', 'refs']);
-    expect(readFileSync(join(gitDir, 'info/exclude'), 'utf8')).toContain('\n.kb_operations.lock\n.kb_clone_*\n.kb_tmp_*\n');
+    expect(readFileSync(join(gitDir, 'info/exclude'), 'utf8')).toContain(
+      '\n.kb_operations.lock\n.kb_clone_*\n.kb_tmp_*\n',
+    );
   });
 
   it('refuses to make a repository over one, and a bad branch name, and changes nothing', () => {
     const gitDir = join(makeTemporaryDirectory(), '.git');
-    expect(() => initRepository(nodeDisk, gitDir, { bare: false, branch: 'a..b' })).toThrow(expect.objectContaining({ code: 'E_USAGE' }));
+    expect(() => initRepository(nodeDisk, gitDir, { bare: false, branch: 'a..b' })).toThrow(
+      expect.objectContaining({ code: 'E_USAGE' }),
+    );
     expect(existsSync(gitDir)).toBe(false);
     initRepository(nodeDisk, gitDir, { bare: false, branch: 'main' });
-    expect(() => initRepository(nodeDisk, gitDir, { bare: false, branch: 'other' })).toThrow(expect.objectContaining({ code: 'E_UNSAFE_STATE' }));
+    expect(() => initRepository(nodeDisk, gitDir, { bare: false, branch: 'other' })).toThrow(
+      expect.objectContaining({ code: 'E_UNSAFE_STATE' }),
+    );
     expect(readFileSync(join(gitDir, 'HEAD'), 'utf8')).toBe('ref: refs/heads/main\n');
   });
 
   it('says E_STORAGE where nothing can be written', () => {
     const directory = makeTemporaryDirectory();
-    const refusing = { ...fs, mkdirSync: () => { throw Object.assign(new Error('EROFS'), { code: 'EROFS' }); } } as unknown as Disk;
+    const refusing = {
+      ...fs,
+      mkdirSync: () => {
+        throw Object.assign(new Error('EROFS'), { code: 'EROFS' });
+      },
+    } as unknown as Disk;
     expect(() => initRepository(refusing, join(directory, '.git'), { bare: false, branch: 'main' })).toThrow(
       expect.objectContaining({ code: 'E_STORAGE' }),
     );
@@ -61,7 +81,15 @@ describe('initRepository', () => {
           stoppedBefore++;
           initRepository(nodeDisk, gitDir, { bare: false, branch: 'main' });
         }
-        for (const path of ['HEAD', 'config', 'info/exclude', 'objects/pack', 'objects/info', 'refs/heads', 'refs/tags']) {
+        for (const path of [
+          'HEAD',
+          'config',
+          'info/exclude',
+          'objects/pack',
+          'objects/info',
+          'refs/heads',
+          'refs/tags',
+        ]) {
           expect(existsSync(join(gitDir, path)), `stopped at step ${step}: ${path}`).toBe(true);
         }
       }
@@ -77,7 +105,10 @@ describe('initRepository', () => {
         mkdirSync(ours as string);
         initRepository(nodeDisk, bare ? (ours as string) : join(ours as string, '.git'), { bare, branch: 'main' });
         git(root, ['init', '-q', ...(bare ? ['--bare'] : []), theirs as string]);
-        const settings = (directory: string | undefined): string[] => git(directory as string, ['config', '--local', '--list']).split('\n').sort();
+        const settings = (directory: string | undefined): string[] =>
+          git(directory as string, ['config', '--local', '--list'])
+            .split('\n')
+            .sort();
         expect(settings(ours)).toEqual(settings(theirs));
         expect(git(ours as string, ['fsck', '--strict'])).toBe('');
         if (bare) return;
@@ -101,12 +132,25 @@ describe('probeVolume', () => {
     const directory = makeTemporaryDirectory();
     const folding = {
       ...fs,
-      symlinkSync: (...parameters: Parameters<typeof symlinkSync>) => {
+      symlinkSync: (...parameters: Parameters<typeof fs.symlinkSync>) => {
         throw Object.assign(new Error(`EPERM ${String(parameters[1])}`), { code: 'EPERM' });
       },
       chmodSync: () => undefined,
-      lstatSync: (path: string) => fs.lstatSync(join(directory, fs.readdirSync(directory).find((name) => name.toLowerCase() === (path.split('/').pop() ?? '').toLowerCase()) ?? 'none')),
+      lstatSync: (path: string) =>
+        fs.lstatSync(
+          join(
+            directory,
+            fs
+              .readdirSync(directory)
+              .find((name) => name.toLowerCase() === (path.split('/').pop() ?? '').toLowerCase()) ?? 'none',
+          ),
+        ),
     } as unknown as Disk;
-    expect(probeVolume(folding, directory)).toEqual({ fileMode: false, symlinks: false, ignoreCase: true, precomposeUnicode: false });
+    expect(probeVolume(folding, directory)).toEqual({
+      fileMode: false,
+      symlinks: false,
+      ignoreCase: true,
+      precomposeUnicode: false,
+    });
   });
 });

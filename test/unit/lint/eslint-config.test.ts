@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { ESLint, type Linter } from 'eslint';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it, vi } from 'vitest';
 
 /** Lints text as if it were the content of a file of the project, with the project's own configuration. */
 const root = fileURLToPath(new URL('../../..', import.meta.url));
@@ -12,6 +12,8 @@ async function lint(file: string, code: string): Promise<Linter.LintMessage[]> {
 }
 
 const DEPENDENCIES = 'kb/dependencies';
+
+vi.setConfig({ testTimeout: 60_000 });
 
 // The first call starts the type checker.
 beforeAll(async () => {

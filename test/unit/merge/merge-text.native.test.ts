@@ -18,8 +18,13 @@ const line = fc.oneof(
   { weight: 2, arbitrary: fc.constantFrom('x\r', 'é', '- list') },
   { weight: 2, arbitrary: fc.string({ minLength: 1, maxLength: 3, unit: fc.constantFrom('p', 'q', 'r', 's') }) },
 );
-const lines = (least: number, most: number): fc.Arbitrary<string[]> => fc.array(line, { minLength: least, maxLength: most });
-const edit: fc.Arbitrary<Edit> = fc.record({ at: fc.nat({ max: 1000 }), remove: fc.nat({ max: 3 }), insert: lines(0, 3) });
+const lines = (least: number, most: number): fc.Arbitrary<string[]> =>
+  fc.array(line, { minLength: least, maxLength: most });
+const edit: fc.Arbitrary<Edit> = fc.record({
+  at: fc.nat({ max: 1000 }),
+  remove: fc.nat({ max: 3 }),
+  insert: lines(0, 3),
+});
 
 function applyEdits(base: readonly string[], edits: readonly Edit[]): string[] {
   const result = [...base];
@@ -35,7 +40,13 @@ function toBytes(text: readonly string[], endsWithNewline: boolean): Buffer {
 function threeVersions(least: number, most: number, edits: number): fc.Arbitrary<readonly [Buffer, Buffer, Buffer]> {
   const someEdits = fc.array(edit, { maxLength: edits });
   return fc
-    .record({ base: lines(least, most), shared: fc.array(edit, { maxLength: 1 }), ours: someEdits, theirs: someEdits, newlines: fc.tuple(fc.boolean(), fc.boolean(), fc.boolean()) })
+    .record({
+      base: lines(least, most),
+      shared: fc.array(edit, { maxLength: 1 }),
+      ours: someEdits,
+      theirs: someEdits,
+      newlines: fc.tuple(fc.boolean(), fc.boolean(), fc.boolean()),
+    })
     .map(({ base, shared, ours, theirs, newlines }) => [
       toBytes(base, newlines[0]),
       toBytes(applyEdits(base, [...shared, ...ours]), newlines[1] || newlines[0]),
@@ -66,7 +77,8 @@ describe.skipIf(!nativeGit.available)('mergeText against git merge-file (needs n
     const expected = gitMerge(base, ours, theirs);
     const actual = mergeText(base, ours, theirs);
     if (expected.clean) expect(actual).toEqual({ kind: 'merged', data: expected.data });
-    else if (!isOnlyEmptyConflicts(expected.data)) expect(actual).toMatchObject({ kind: 'conflict', reason: 'overlap' });
+    else if (!isOnlyEmptyConflicts(expected.data))
+      expect(actual).toMatchObject({ kind: 'conflict', reason: 'overlap' });
   }
 
   it('agrees on short texts of few different lines', () => {

@@ -15,34 +15,124 @@ interface Case {
 }
 
 const cases: Case[] = [
-  { name: 'far apart', base: 'a\nb\nc\nd\ne\n', ours: 'A\nb\nc\nd\ne\n', theirs: 'a\nb\nc\nd\nE\n', expected: 'A\nb\nc\nd\nE\n' },
+  {
+    name: 'far apart',
+    base: 'a\nb\nc\nd\ne\n',
+    ours: 'A\nb\nc\nd\ne\n',
+    theirs: 'a\nb\nc\nd\nE\n',
+    expected: 'A\nb\nc\nd\nE\n',
+  },
   { name: 'one line between', base: 'a\nb\nc\n', ours: 'A\nb\nc\n', theirs: 'a\nb\nC\n', expected: 'A\nb\nC\n' },
-  { name: 'neighbouring lines', base: 'a\nb\nc\nd\n', ours: 'a\nB\nc\nd\n', theirs: 'a\nb\nC\nd\n', expected: ['overlap', 1] },
+  {
+    name: 'neighbouring lines',
+    base: 'a\nb\nc\nd\n',
+    ours: 'a\nB\nc\nd\n',
+    theirs: 'a\nb\nC\nd\n',
+    expected: ['overlap', 1],
+  },
   { name: 'the same line', base: 'a\nb\nc\n', ours: 'a\n1\nc\n', theirs: 'a\n2\nc\n', expected: ['overlap', 1] },
-  { name: 'the same change once', base: 'a\nb\nc\n', ours: 'a\n1\nc\n', theirs: 'a\n1\nc\nd\ne\n', expected: 'a\n1\nc\nd\ne\n' },
-  { name: 'the same change and one more each', base: 'a\nb\nc\nd\ne\nf\n', ours: 'x\na\nb\nC\nd\ne\nf\n', theirs: 'a\nb\nC\nd\ne\nf\ny\n', expected: 'x\na\nb\nC\nd\ne\nf\ny\n' },
-  { name: 'the same replacement and an append', base: 'a\nb\nc\nd\n', ours: 'a\nx\ny\nd\n', theirs: 'a\nx\ny\nd\nz\n', expected: 'a\nx\ny\nd\nz\n' },
-  { name: 'two places, two contradictions', base: 'a\nb\nc\nd\ne\n', ours: '1\nb\nc\nd\n2\n', theirs: '3\nb\nc\nd\n4\n', expected: ['overlap', 2] },
-  { name: 'a conflict is trimmed to what differs', base: 'm\n', ours: 'a\nx\nb\n', theirs: 'a\ny\nb\n', expected: ['overlap', 1] },
+  {
+    name: 'the same change once',
+    base: 'a\nb\nc\n',
+    ours: 'a\n1\nc\n',
+    theirs: 'a\n1\nc\nd\ne\n',
+    expected: 'a\n1\nc\nd\ne\n',
+  },
+  {
+    name: 'the same change and one more each',
+    base: 'a\nb\nc\nd\ne\nf\n',
+    ours: 'x\na\nb\nC\nd\ne\nf\n',
+    theirs: 'a\nb\nC\nd\ne\nf\ny\n',
+    expected: 'x\na\nb\nC\nd\ne\nf\ny\n',
+  },
+  {
+    name: 'the same replacement and an append',
+    base: 'a\nb\nc\nd\n',
+    ours: 'a\nx\ny\nd\n',
+    theirs: 'a\nx\ny\nd\nz\n',
+    expected: 'a\nx\ny\nd\nz\n',
+  },
+  {
+    name: 'two places, two contradictions',
+    base: 'a\nb\nc\nd\ne\n',
+    ours: '1\nb\nc\nd\n2\n',
+    theirs: '3\nb\nc\nd\n4\n',
+    expected: ['overlap', 2],
+  },
+  {
+    name: 'a conflict is trimmed to what differs',
+    base: 'm\n',
+    ours: 'a\nx\nb\n',
+    theirs: 'a\ny\nb\n',
+    expected: ['overlap', 1],
+  },
   { name: 'delete against edit', base: 'a\nb\nc\n', ours: 'a\nc\n', theirs: 'a\nB\nc\n', expected: ['overlap', 1] },
   { name: 'both delete it', base: 'a\nb\nc\nd\n', ours: 'a\nc\nd\n', theirs: 'a\nc\nD\n', expected: 'a\nc\nD\n' },
   { name: 'two appends', base: 'a\n', ours: 'a\nb\n', theirs: 'a\nc\n', expected: ['overlap', 1] },
-  { name: 'CRLF is kept', base: 'a\r\nb\r\nc\r\n', ours: 'A\r\nb\r\nc\r\n', theirs: 'a\r\nb\r\nC\r\n', expected: 'A\r\nb\r\nC\r\n' },
-  { name: 'mixed endings are kept', base: 'a\r\nb\nc\rd\n', ours: 'A\r\nb\nc\rd\n', theirs: 'a\r\nb\nc\rd\ne', expected: 'A\r\nb\nc\rd\ne' },
-  { name: 'CRLF is a change of the line', base: 'a\nb\nc\n', ours: 'a\r\nb\nc\n', theirs: 'A\nb\nc\n', expected: ['overlap', 1] },
+  {
+    name: 'CRLF is kept',
+    base: 'a\r\nb\r\nc\r\n',
+    ours: 'A\r\nb\r\nc\r\n',
+    theirs: 'a\r\nb\r\nC\r\n',
+    expected: 'A\r\nb\r\nC\r\n',
+  },
+  {
+    name: 'mixed endings are kept',
+    base: 'a\r\nb\nc\rd\n',
+    ours: 'A\r\nb\nc\rd\n',
+    theirs: 'a\r\nb\nc\rd\ne',
+    expected: 'A\r\nb\nc\rd\ne',
+  },
+  {
+    name: 'CRLF is a change of the line',
+    base: 'a\nb\nc\n',
+    ours: 'a\r\nb\nc\n',
+    theirs: 'A\nb\nc\n',
+    expected: ['overlap', 1],
+  },
   { name: 'no last newline is kept', base: 'a\nb\nc', ours: 'A\nb\nc', theirs: 'a\nb\nc', expected: 'A\nb\nc' },
   { name: 'last newline added by one', base: 'a\nb\nc', ours: 'a\nb\nc\n', theirs: 'A\nb\nc', expected: 'A\nb\nc\n' },
-  { name: 'last newline added against edit of the line', base: 'a\nb', ours: 'a\nb\n', theirs: 'a\nB', expected: ['overlap', 1] },
-  { name: 'byte order mark is kept', base: '\xef\xbb\xbfa\nb\nc\n', ours: '\xef\xbb\xbfa\nb\nC\n', theirs: '\xef\xbb\xbfA\nb\nc\n', expected: '\xef\xbb\xbfA\nb\nC\n' },
+  {
+    name: 'last newline added against edit of the line',
+    base: 'a\nb',
+    ours: 'a\nb\n',
+    theirs: 'a\nB',
+    expected: ['overlap', 1],
+  },
+  {
+    name: 'byte order mark is kept',
+    base: '\xef\xbb\xbfa\nb\nc\n',
+    ours: '\xef\xbb\xbfa\nb\nC\n',
+    theirs: '\xef\xbb\xbfA\nb\nc\n',
+    expected: '\xef\xbb\xbfA\nb\nC\n',
+  },
   { name: 'emptied by both', base: 'a\n', ours: '', theirs: '', expected: '' },
   { name: 'emptied by one', base: 'a\n', ours: '', theirs: 'a\n', expected: '' },
   { name: 'emptied against edit', base: 'a\n', ours: '', theirs: 'b\n', expected: ['overlap', 1] },
   { name: 'both added the same', base: undefined, ours: 'a\n', theirs: 'a\n', expected: 'a\n' },
   { name: 'both added something else', base: undefined, ours: 'a\n', theirs: 'b\n', expected: ['overlap', 1] },
-  { name: 'both added, only the middle differs', base: undefined, ours: 'a\n1\nb\n2\nc\n', theirs: 'a\n3\nb\n4\nc\n', expected: ['overlap', 2] },
+  {
+    name: 'both added, only the middle differs',
+    base: undefined,
+    ours: 'a\n1\nb\n2\nc\n',
+    theirs: 'a\n3\nb\n4\nc\n',
+    expected: ['overlap', 2],
+  },
   { name: 'one added an empty file', base: undefined, ours: '', theirs: 'b\n', expected: 'b\n' },
-  { name: 'invalid UTF-8', base: 'a\nb\nc\n', ours: `${LATIN1_E_ACUTE}\nb\nc\n`, theirs: 'a\nb\nC\n', expected: ['encoding', 1] },
-  { name: 'invalid UTF-8 only in the base', base: `${LATIN1_E_ACUTE}\nb\nc\n`, ours: 'a\nb\nc\n', theirs: 'a\nb\nC\n', expected: ['encoding', 1] },
+  {
+    name: 'invalid UTF-8',
+    base: 'a\nb\nc\n',
+    ours: `${LATIN1_E_ACUTE}\nb\nc\n`,
+    theirs: 'a\nb\nC\n',
+    expected: ['encoding', 1],
+  },
+  {
+    name: 'invalid UTF-8 only in the base',
+    base: `${LATIN1_E_ACUTE}\nb\nc\n`,
+    ours: 'a\nb\nc\n',
+    theirs: 'a\nb\nC\n',
+    expected: ['encoding', 1],
+  },
   { name: 'NUL', base: 'a\nb\nc\n', ours: 'a\0\nb\nc\n', theirs: 'a\nb\nC\n', expected: ['binary', 1] },
   { name: 'a binary file that one side left alone', base: '\0a', ours: '\0a', theirs: '\0b', expected: '\0b' },
   { name: 'a binary file that both made the same', base: '\0a', ours: '\0b', theirs: '\0b', expected: '\0b' },
@@ -51,7 +141,10 @@ const cases: Case[] = [
 describe('mergeText', () => {
   for (const { name, base, ours, theirs, expected } of cases) {
     it(name, () => {
-      for (const [left, right] of [[ours, theirs], [theirs, ours]] as const) {
+      for (const [left, right] of [
+        [ours, theirs],
+        [theirs, ours],
+      ] as const) {
         const result = mergeText(base === undefined ? undefined : bytes(base), bytes(left), bytes(right));
         if (typeof expected === 'string') {
           expect(result.kind === 'merged' ? result.data.toString('latin1') : result).toBe(expected);
@@ -80,7 +173,8 @@ describe('mergeText', () => {
 
   it('gets through 100,000 equal lines with edits on both sides', () => {
     const base = Array.from({ length: 100_000 }, () => 'same\n');
-    const edit = (at: number, text: string): Buffer => bytes([...base.slice(0, at), text, ...base.slice(at + 1)].join(''));
+    const edit = (at: number, text: string): Buffer =>
+      bytes([...base.slice(0, at), text, ...base.slice(at + 1)].join(''));
     const result = mergeText(bytes(base.join('')), edit(20_000, 'ours\n'), edit(80_000, 'theirs\n'));
     const expected = [...base];
     expected[20_000] = 'ours\n';

@@ -57,7 +57,10 @@ describe('parseRemoteUrl', () => {
     'host:path/to/kb',
     'ssh://-oProxyCommand=id/x',
   ])('%s: ssh is refused by name', (text) => {
-    expect(errorOf(text)).toMatchObject({ code: 'E_USAGE', message: expect.stringContaining('ssh remotes are not supported by this version') as string });
+    expect(errorOf(text)).toMatchObject({
+      code: 'E_USAGE',
+      message: expect.stringContaining('ssh remotes are not supported by this version') as string,
+    });
   });
 
   it.each([
@@ -84,33 +87,41 @@ describe('parseRemoteUrl', () => {
     expect(errorOf(text).code).toBe('E_USAGE');
   });
 
-  it.each(['http://ann:secret-pw@host.example/kb', 'http://ann@host.example/kb', 'http://a:secret-pw@localhost.evil.example/kb', 'http://a:secret-pw@127.0.0.1.evil.example/kb'])(
-    'credentials in the clear over a network: %s',
-    (text) => {
-      const error = errorOf(text);
-      expect(error.code).toBe('E_AUTH');
-      expect(error.message + error.hint).not.toContain('secret-pw');
-    },
-  );
-
-  it.each(['http://ann:pw12@127.0.0.1:8080/kb', 'http://ann:pw12@localhost/kb', 'http://ann:pw12@[::1]/kb', 'http://ann:pw12@127.9.9.9/kb'])(
-    'loopback may carry them: %s',
-    (text) => {
-      expect(parseRemoteUrl(text, { cwd }).credentials).toEqual({ username: 'ann', password: 'pw12' });
-    },
-  );
-
-  it('--insecure allows them', () => {
-    expect(parseRemoteUrl('http://ann:pw12@host.example/kb', { cwd, insecure: true }).credentials?.username).toBe('ann');
+  it.each([
+    'http://ann:secret-pw@host.example/kb',
+    'http://ann@host.example/kb',
+    'http://a:secret-pw@localhost.evil.example/kb',
+    'http://a:secret-pw@127.0.0.1.evil.example/kb',
+  ])('credentials in the clear over a network: %s', (text) => {
+    const error = errorOf(text);
+    expect(error.code).toBe('E_AUTH');
+    expect(error.message + error.hint).not.toContain('secret-pw');
   });
 
-  it.each(['https://ann:topsecret@host:99999/x', 'ssh://ann:topsecret@host/x', 'https://ann:top/topsecret@host\u0007/x', '-x://ann:topsecret@h'])(
-    'a message never shows the password: %j',
-    (text) => {
-      const error = errorOf(text);
-      expect(`${error.message} ${error.hint}`).not.toContain('topsecret');
-    },
-  );
+  it.each([
+    'http://ann:pw12@127.0.0.1:8080/kb',
+    'http://ann:pw12@localhost/kb',
+    'http://ann:pw12@[::1]/kb',
+    'http://ann:pw12@127.9.9.9/kb',
+  ])('loopback may carry them: %s', (text) => {
+    expect(parseRemoteUrl(text, { cwd }).credentials).toEqual({ username: 'ann', password: 'pw12' });
+  });
+
+  it('--insecure allows them', () => {
+    expect(parseRemoteUrl('http://ann:pw12@host.example/kb', { cwd, insecure: true }).credentials?.username).toBe(
+      'ann',
+    );
+  });
+
+  it.each([
+    'https://ann:topsecret@host:99999/x',
+    'ssh://ann:topsecret@host/x',
+    'https://ann:top/topsecret@host\u0007/x',
+    '-x://ann:topsecret@h',
+  ])('a message never shows the password: %j', (text) => {
+    const error = errorOf(text);
+    expect(`${error.message} ${error.hint}`).not.toContain('topsecret');
+  });
 
   it('shows control characters instead of obeying them', () => {
     // eslint-disable-next-line no-control-regex -- what must not come out

@@ -10,7 +10,13 @@ import { Worktree, type WorktreeSettings } from '../../../../src/git/worktree/wo
 import type { ApplyOptions } from '../../../../src/git/worktree/apply.js';
 import { git, gitBuffer, makeTemporaryDirectory } from '../../../support/native-git.js';
 
-export const LINUX: WorktreeSettings = { fileMode: true, symlinks: true, ignoreCase: false, trustCtime: true, precomposeUnicode: false };
+export const LINUX: WorktreeSettings = {
+  fileMode: true,
+  symlinks: true,
+  ignoreCase: false,
+  trustCtime: true,
+  precomposeUnicode: false,
+};
 
 export interface File {
   readonly mode: FileMode;
@@ -60,7 +66,9 @@ export class NativeWorktree {
 
   /** Writes the tree through an index of native git. */
   tree(files: Files): Oid {
-    const lines = [...files].map(([path, item]) => `${item.mode.toString(8)} ${this.leaf(item).oid}\t${path}\0`).join('');
+    const lines = [...files]
+      .map(([path, item]) => `${item.mode.toString(8)} ${this.leaf(item).oid}\t${path}\0`)
+      .join('');
     const env = { GIT_INDEX_FILE: join(this.gitDir, 'index.test') };
     git(this.root, ['read-tree', '--empty'], { env });
     git(this.root, ['update-index', '-z', '--index-info'], { env, input: lines });
@@ -72,7 +80,9 @@ export class NativeWorktree {
     return paths.flatMap((path): TreeChange[] => {
       const [old, now] = [before.get(path), after.get(path)];
       if (old?.content === now?.content && old?.mode === now?.mode) return [];
-      return [{ path: path as RepoPath, ...(old && { before: this.leaf(old) }), ...(now && { after: this.leaf(now) }) }];
+      return [
+        { path: path as RepoPath, ...(old && { before: this.leaf(old) }), ...(now && { after: this.leaf(now) }) },
+      ];
     });
   }
 
@@ -91,6 +101,10 @@ export class NativeWorktree {
   /** `git status` as pairs of its two letters and the path, in the order of paths. */
   status(): string[] {
     const output = gitBuffer(this.root, ['status', '--porcelain', '-z', '--untracked-files=all', '--no-renames']);
-    return output.toString('utf8').split('\0').filter((line) => line !== '').sort();
+    return output
+      .toString('utf8')
+      .split('\0')
+      .filter((line) => line !== '')
+      .sort();
   }
 }

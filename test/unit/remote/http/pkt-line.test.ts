@@ -28,7 +28,14 @@ function pieces(bytes: Buffer, sizes: readonly number[]): Buffer[] {
 }
 
 describe('PacketReader', () => {
-  const stream = Buffer.concat([pktLine('hello\n'), Buffer.from('0004'), FLUSH, DELIMITER, Buffer.from('0002'), pktLine('x'.repeat(65_516))]);
+  const stream = Buffer.concat([
+    pktLine('hello\n'),
+    Buffer.from('0004'),
+    FLUSH,
+    DELIMITER,
+    Buffer.from('0002'),
+    pktLine('x'.repeat(65_516)),
+  ]);
   const packets = ['hello\n', '', '<flush>', '<delimiter>', '<response-end>', 'x'.repeat(65_516)];
 
   it('reads data and markers', async () => {
@@ -48,18 +55,24 @@ describe('PacketReader', () => {
     expect(await readAll(new PacketReader(source('', '00', '', '05', 'a')))).toEqual(['a']);
   });
 
-  it.each(['0', '000', '0006', '0006a', '0005a0'])('a stream that ends inside a packet is an error: %j', async (text) => {
-    await expect(readAll(new PacketReader(source(text)))).rejects.toMatchObject({ code: 'E_NETWORK' });
-  });
+  it.each(['0', '000', '0006', '0006a', '0005a0'])(
+    'a stream that ends inside a packet is an error: %j',
+    async (text) => {
+      await expect(readAll(new PacketReader(source(text)))).rejects.toMatchObject({ code: 'E_NETWORK' });
+    },
+  );
 
-  it.each(['0003', 'zzzz', '-001', '+005', ' 005', '0x10', 'fff1', 'ffff', '<htm', '\u001b[2J'])('refuses %j as a length', async (text) => {
-    await expect(new PacketReader(source(`${text}${'a'.repeat(70_000)}`)).next()).rejects.toMatchObject({
-      code: 'E_NETWORK',
-      retryable: false,
-      // eslint-disable-next-line no-control-regex -- what must not come out
-      message: expect.not.stringMatching(/[\u0000-\u001f]/) as string,
-    });
-  });
+  it.each(['0003', 'zzzz', '-001', '+005', ' 005', '0x10', 'fff1', 'ffff', '<htm', '\u001b[2J'])(
+    'refuses %j as a length',
+    async (text) => {
+      await expect(new PacketReader(source(`${text}${'a'.repeat(70_000)}`)).next()).rejects.toMatchObject({
+        code: 'E_NETWORK',
+        retryable: false,
+        // eslint-disable-next-line no-control-regex -- what must not come out
+        message: expect.not.stringMatching(/[\u0000-\u001f]/) as string,
+      });
+    },
+  );
 
   it('stops at the limit for the whole reply', async () => {
     const endless: ByteSource = { read: () => Promise.resolve(pktLine('x'.repeat(1000))) };

@@ -19,7 +19,13 @@ async function demux(...packets: (Buffer | string)[]): Promise<{ data: string; l
 
 describe('readSideband', () => {
   it('keeps data and messages apart, and messages in lines', async () => {
-    const result = await demux(band(2, 'Counting: 50%\rCounting: 100%\nhal'), band(1, 'PA'), band(2, 'f a line'), band(1, 'CK'), '0000');
+    const result = await demux(
+      band(2, 'Counting: 50%\rCounting: 100%\nhal'),
+      band(1, 'PA'),
+      band(2, 'f a line'),
+      band(1, 'CK'),
+      '0000',
+    );
     expect(result).toEqual({ data: 'PACK', lines: ['Counting: 50%', 'Counting: 100%', 'half a line'] });
   });
 
@@ -37,12 +43,19 @@ describe('readSideband', () => {
   });
 
   it.each([
-    ['the remote gives up', [band(3, 'upload-pack: \u001b[31mout of memory')], /gave up: upload-pack: \\x1b\[31mout of memory/],
+    [
+      'the remote gives up',
+      [band(3, 'upload-pack: \u001b[31mout of memory')],
+      /gave up: upload-pack: \\x1b\[31mout of memory/,
+    ],
     ['the reply ends early', [band(1, 'PACK')], /ended in the middle/],
     ['an unknown band', [band(7, 'x'), '0000'], /band 7/],
     ['a stray marker', ['0001'], /delimiter/],
   ])('%s', async (_title, packets, message) => {
-    await expect(demux(...packets)).rejects.toMatchObject({ code: 'E_NETWORK', message: expect.stringMatching(message) as string });
+    await expect(demux(...packets)).rejects.toMatchObject({
+      code: 'E_NETWORK',
+      message: expect.stringMatching(message) as string,
+    });
   });
 });
 

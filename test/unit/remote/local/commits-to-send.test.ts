@@ -13,8 +13,17 @@ class DrawnHistory implements ObjectSource {
     for (const [line, text] of commits.trim().split('\n').entries()) {
       const [, name = '', parents = '', date] = /^\s*(\w): ?([a-z ]*?) ?(?:@(\d+))?$/.exec(text) ?? [];
       const when = `A <a@b> ${date ?? line + 1} +0000`;
-      const headers = [`tree ${id('t')}`, ...parents.split(' ').filter((parent) => parent !== '').map((parent) => `parent ${id(parent)}`)];
-      this.objects.set(id(name), { type: 'commit', data: Buffer.from(`${headers.join('\n')}\nauthor ${when}\ncommitter ${when}\n\n`) });
+      const headers = [
+        `tree ${id('t')}`,
+        ...parents
+          .split(' ')
+          .filter((parent) => parent !== '')
+          .map((parent) => `parent ${id(parent)}`),
+      ];
+      this.objects.set(id(name), {
+        type: 'commit',
+        data: Buffer.from(`${headers.join('\n')}\nauthor ${when}\ncommitter ${when}\n\n`),
+      });
     }
   }
 
@@ -42,7 +51,7 @@ function nameOf(oid: Oid): string {
   return String.fromCharCode(Number.parseInt(oid.slice(0, 2), 16));
 }
 
-const ids = (names: string): Oid[] => [...names].map(id);
+const ids = (names: string): Oid[] => names.split('').map(id);
 const names = (oids: Iterable<Oid>): string => [...oids].map(nameOf).sort().join('');
 
 const LINE = 'a:\nb: a\nc: b\nd: c\ne: d';
@@ -75,18 +84,117 @@ const cases: Case[] = [
   { name: 'depth 3', history: LINE, wants: 'e', depth: 3, sent: 'cde', shallow: 'c' },
   { name: 'depth beyond the root', history: LINE, wants: 'e', depth: 9, sent: 'abcde' },
   { name: 'depth that ends at the root', history: LINE, wants: 'e', depth: 5, sent: 'abcde' },
-  { name: 'depth through a merge counts the shortest way', history: 'a:\nb: a\nc: b\nd: a c', wants: 'd', depth: 2, sent: 'acd', shallow: 'c' },
+  {
+    name: 'depth through a merge counts the shortest way',
+    history: 'a:\nb: a\nc: b\nd: a c',
+    wants: 'd',
+    depth: 2,
+    sent: 'acd',
+    shallow: 'c',
+  },
   { name: 'a shallow clone goes on', history: LINE, wants: 'e', haves: 'c', receiverShallow: 'c', sent: 'de' },
-  { name: 'a shallow clone goes on at depth 1', history: LINE, wants: 'e', haves: 'c', receiverShallow: 'c', depth: 1, sent: 'e', shallow: 'e' },
-  { name: 'deepen by two', history: LINE, wants: 'e', haves: 'e', receiverShallow: 'e', depth: 3, sent: 'cd', shallow: 'c', unshallow: 'e' },
-  { name: 'deepen beyond the root', history: LINE, wants: 'e', haves: 'e', receiverShallow: 'e', depth: 9, sent: 'abcd', unshallow: 'e' },
-  { name: 'deepen and new commits', history: LINE, wants: 'e', haves: 'd', receiverShallow: 'd', depth: 3, sent: 'ce', shallow: 'c', unshallow: 'd' },
-  { name: 'make it whole', history: LINE, wants: 'e', haves: 'd', receiverShallow: 'd', depth: 'full', sent: 'abce', unshallow: 'd' },
-  { name: 'make it whole, two boundaries', history: DIAMOND, wants: 'e', haves: 'e', receiverShallow: 'bc', depth: 'full', sent: 'a', unshallow: 'bc' },
+  {
+    name: 'a shallow clone goes on at depth 1',
+    history: LINE,
+    wants: 'e',
+    haves: 'c',
+    receiverShallow: 'c',
+    depth: 1,
+    sent: 'e',
+    shallow: 'e',
+  },
+  {
+    name: 'deepen by two',
+    history: LINE,
+    wants: 'e',
+    haves: 'e',
+    receiverShallow: 'e',
+    depth: 3,
+    sent: 'cd',
+    shallow: 'c',
+    unshallow: 'e',
+  },
+  {
+    name: 'deepen beyond the root',
+    history: LINE,
+    wants: 'e',
+    haves: 'e',
+    receiverShallow: 'e',
+    depth: 9,
+    sent: 'abcd',
+    unshallow: 'e',
+  },
+  {
+    name: 'deepen and new commits',
+    history: LINE,
+    wants: 'e',
+    haves: 'd',
+    receiverShallow: 'd',
+    depth: 3,
+    sent: 'ce',
+    shallow: 'c',
+    unshallow: 'd',
+  },
+  {
+    name: 'make it whole',
+    history: LINE,
+    wants: 'e',
+    haves: 'd',
+    receiverShallow: 'd',
+    depth: 'full',
+    sent: 'abce',
+    unshallow: 'd',
+  },
+  {
+    name: 'make it whole, two boundaries',
+    history: DIAMOND,
+    wants: 'e',
+    haves: 'e',
+    receiverShallow: 'bc',
+    depth: 'full',
+    sent: 'a',
+    unshallow: 'bc',
+  },
+  {
+    name: 'make branches whole that are not wanted now',
+    history: LINE,
+    wants: 'a',
+    haves: 'd',
+    receiverShallow: 'd',
+    depth: 'full',
+    sent: 'abc',
+    unshallow: 'd',
+  },
   { name: 'make a whole one shallow', history: LINE, wants: 'e', haves: 'e', depth: 1, sent: '', shallow: 'e' },
-  { name: 'from a shallow source', history: 'c: b\nd: c\ne: d', wants: 'e', sourceShallow: 'c', sent: 'cde', shallow: 'c' },
-  { name: 'from a shallow source, boundary known', history: 'c: b\nd: c\ne: d', wants: 'e', haves: 'd', receiverShallow: 'c', sourceShallow: 'c', sent: 'e' },
-  { name: 'make it as whole as a shallow source is', history: 'c: b\nd: c\ne: d', wants: 'e', haves: 'e', receiverShallow: 'e', sourceShallow: 'c', depth: 'full', sent: 'cd', shallow: 'c', unshallow: 'e' },
+  {
+    name: 'from a shallow source',
+    history: 'c: b\nd: c\ne: d',
+    wants: 'e',
+    sourceShallow: 'c',
+    sent: 'cde',
+    shallow: 'c',
+  },
+  {
+    name: 'from a shallow source, boundary known',
+    history: 'c: b\nd: c\ne: d',
+    wants: 'e',
+    haves: 'd',
+    receiverShallow: 'c',
+    sourceShallow: 'c',
+    sent: 'e',
+  },
+  {
+    name: 'make it as whole as a shallow source is',
+    history: 'c: b\nd: c\ne: d',
+    wants: 'e',
+    haves: 'e',
+    receiverShallow: 'e',
+    sourceShallow: 'c',
+    depth: 'full',
+    sent: 'cd',
+    shallow: 'c',
+    unshallow: 'e',
+  },
 ];
 
 describe('commitsToSend', () => {
@@ -99,7 +207,11 @@ describe('commitsToSend', () => {
         sourceShallow: new Set(ids(test.sourceShallow ?? '')),
         depth: test.depth,
       });
-      expect({ sent: names(answer.commits), shallow: names(answer.shallow), unshallow: names(answer.unshallow) }).toEqual({
+      expect({
+        sent: names(answer.commits),
+        shallow: names(answer.shallow),
+        unshallow: names(answer.unshallow),
+      }).toEqual({
         sent: test.sent,
         shallow: test.shallow ?? '',
         unshallow: test.unshallow ?? '',

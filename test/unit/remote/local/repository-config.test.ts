@@ -49,7 +49,9 @@ describe('RepositoryConfig', () => {
   });
 
   it('follows includes, in their place', () => {
-    const config = configOf('[core]\n\tbare = true\n[include]\n\tpath = more\n[receive]\n\tx = after\n', { more: '[core]\n\tbare = false\n[receive]\n\tx = before\n' });
+    const config = configOf('[core]\n\tbare = true\n[include]\n\tpath = more\n[receive]\n\tx = after\n', {
+      more: '[core]\n\tbare = false\n[receive]\n\tx = before\n',
+    });
     expect(config.getBoolean('core.bare')).toBe(false);
     expect(config.get('receive.x')).toBe('after');
   });
@@ -67,7 +69,9 @@ describe('RepositoryConfig', () => {
   }
 
   it('refuses a boolean that is none', () => {
-    expect(() => configOf('[core]\n\tbare = perhaps\n').getBoolean('core.bare')).toThrow(expect.objectContaining({ code: 'E_UNSAFE_STATE' }));
+    expect(() => configOf('[core]\n\tbare = perhaps\n').getBoolean('core.bare')).toThrow(
+      expect.objectContaining({ code: 'E_UNSAFE_STATE' }),
+    );
   });
 
   it('has no values where there is no file', () => {

@@ -1,0 +1,44 @@
+import { builtinModules } from 'node:module';
+
+/**
+ * An esbuild plugin that fetches Node's own modules with `process.getBuiltinModule` where the source imports
+ * them. An `import` of one makes Node build a module record that reads every export, and reading some loads
+ * more (`fs.ReadStream` all streams, `crypto.webcrypto` all of Web Crypto): 4 ms of each start for nothing.
+ * Node before 20.16 does not have that function; there `require` does the same.
+ */
+export function fetchBuiltins() {
+  const names = new RegExp(`^(node:)?(${builtinModules.join('|')})$`);
+  return {
+    name: 'fetch-builtins',
+    setup(build) {
+      build.onResolve({ filter: names }, ({ path, importer }) =>
+        importer.endsWith('kb:require')
+          ? { path, external: true }
+          : { path: path.replace(/^node:/, ''), namespace: 'builtin' },
+      );
+      build.onLoad({ filter: /.*/, namespace: 'builtin' }, ({ path }) => ({
+        contents: `module.exports = require('kb:require').builtin('node:${path}');`,
+        resolveDir: '/',
+      }));
+      build.onResolve({ filter: /^kb:require$/ }, () => ({ path: 'kb:require', namespace: 'kb' }));
+      build.onLoad({ filter: /^kb:require$/, namespace: 'kb' }, () => ({ contents: REQUIRE, resolveDir: '/' }));
+    },
+  };
+}
+
+/**
+ * esbuild puts modules into one file that are reached from the same commands. Named here, where all reach them,
+ * these share one; each as a file of its own would cost a start 0.3 ms.
+ */
+const TOGETHER = ['child_process', 'crypto', 'fs', 'os', 'path', 'timers/promises', 'tty', 'url', 'util', 'zlib'];
+
+const REQUIRE = `
+import { createRequire } from 'node:module';
+let require;
+/** A file of the package, its path seen from a folder of dist/. */
+export const fromPackage = (path) => (require ??= createRequire(import.meta.url))(path);
+export const builtin = process.getBuiltinModule ?? fromPackage;
+if (builtin === undefined) {
+  ${TOGETHER.map((name) => `nodeModule('node:${name}');`).join('\n  ')}
+}
+`;

@@ -1,0 +1,54 @@
+import { ENVIRONMENT } from '../config/environment.js';
+import { ERROR_CODES, exitCodeOf, hintOf } from '../errors.js';
+
+export interface HelpTopic {
+  readonly name: string;
+  readonly lines: () => string[];
+}
+
+/** Pages of `kb help TOPIC`. What stands in a table of the code is printed from that table. */
+export const TOPICS: readonly HelpTopic[] = [
+  { name: 'environment', lines: environment },
+  { name: 'exit-codes', lines: exitCodes },
+  { name: 'formatting', lines: () => FORMATTING },
+  { name: 'auth', lines: () => AUTH },
+  { name: 'conflicts', lines: () => CONFLICTS },
+];
+
+export function findTopic(name: string): HelpTopic | undefined {
+  return TOPICS.find((topic) => topic.name === name);
+}
+
+function environment(): string[] {
+  const rows = ENVIRONMENT.flatMap(({ name, description, default: fallback }) => [name, `    ${description}${fallback === undefined ? '' : ` Default: ${fallback}.`}`]);
+  return ['Precedence: flag > environment > kb.yaml in the KB > user config > git config > default.', 'See the values in effect with: kb config', '', ...rows];
+}
+
+function exitCodes(): string[] {
+  return ['  0  done; for an edit: it landed', ...ERROR_CODES.map((code) => `${String(exitCodeOf(code)).padStart(3)}  ${code.padEnd(15)}  ${hintOf(code)}`)];
+}
+
+const FORMATTING = [
+  'Results go to stdout, everything else to stderr. In a pipe there is no animation and no colour.',
+  '--json prints one object: {"ok": true, …}, or {"ok": false, "error": {"code", "message", "hint", "exitCode", "retryable", "details"}}.',
+  '--quiet prints results and errors only; --verbose prints each step; KB_LOG_FORMAT=json makes each line on stderr a JSON object.',
+  'Durations are written 500ms, 30s, 5m, 2h; a bare number is seconds.',
+];
+
+const AUTH = [
+  'For http(s) remotes, tried in this order, each only for the remote\'s own origin and never written anywhere:',
+  '  1. user and password in the URL (taken out before the URL is stored)',
+  '  2. KB_GIT_AUTH_TOKEN',
+  '  3. GITHUB_TOKEN, then GH_TOKEN: for github.com, the host in GITHUB_SERVER_URL, and this machine itself',
+  'The user name is GITHUB_USERNAME, else one that hosts accept with a token.',
+  'Over plain http, credentials are sent to this machine only, or with kb clone --insecure.',
+];
+
+const CONFLICTS = [
+  'kb merges each file three ways, line by line. Where two edits overlap, kb sync stops with exit code 5 and changes nothing:',
+  '  yours    is in the work tree, as it was',
+  '  theirs   is in the remote-tracking branch (git show origin/BRANCH:PATH)',
+  'The error names the paths and both blobs (with --json under details.conflicts).',
+  'Bring the file to the state that you want, starting from theirs, and run: kb sync',
+  'kb note --append and --daily never conflict with other appends: the text is added again to what others wrote.',
+];
