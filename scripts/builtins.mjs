@@ -12,7 +12,7 @@ export function fetchBuiltins() {
     name: 'fetch-builtins',
     setup(build) {
       build.onResolve({ filter: names }, ({ path, importer }) =>
-        importer.endsWith('kb:require')
+        path === 'node:module' && importer.endsWith('kb:require')
           ? { path, external: true }
           : { path: path.replace(/^node:/, ''), namespace: 'builtin' },
       );
@@ -26,19 +26,10 @@ export function fetchBuiltins() {
   };
 }
 
-/**
- * esbuild puts modules into one file that are reached from the same commands. Named here, where all reach them,
- * these share one; each as a file of its own would cost a start 0.3 ms.
- */
-const TOGETHER = ['child_process', 'crypto', 'fs', 'os', 'path', 'timers/promises', 'tty', 'url', 'util', 'zlib'];
-
 const REQUIRE = `
 import { createRequire } from 'node:module';
-let require;
+let requireFile;
 /** A file of the package, its path seen from a folder of dist/. */
-export const fromPackage = (path) => (require ??= createRequire(import.meta.url))(path);
+export const fromPackage = (path) => (requireFile ??= createRequire(import.meta.url))(path);
 export const builtin = process.getBuiltinModule ?? fromPackage;
-if (builtin === undefined) {
-  ${TOGETHER.map((name) => `nodeModule('node:${name}');`).join('\n  ')}
-}
 `;

@@ -72,7 +72,11 @@ function carryOut(kb: Kb, step: Advance, context: AdvanceContext): void {
   const { disk } = kb.surroundings;
   const tree = readCommit(kb.objects, step.to).tree;
   const changes = diffTrees(kb.objects, step.fromTree, tree);
-  const lock = IndexLock.acquire(disk, kb.gitDir, { fence: context.fence });
+  const lock = IndexLock.acquire(disk, kb.gitDir, {
+    fence: context.fence,
+    marks: kb.lockMarks,
+    statOf: (path) => kb.worktree.stat(path),
+  });
   try {
     const entries = new Map<RepoPath, NewEntry | null>(context.entries ?? []);
     const applied = kb.worktree.apply(changes, kb.objects, { keepOthers: true });

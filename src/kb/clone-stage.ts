@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { isErrno, removeFile, removeTree, syncDirectory, writeFileAtomic } from '../disk/durable.js';
 import type { Disk } from '../disk/disk.js';
-import { GitIndex, updateIndex, type NewEntry } from '../git/index/index-file.js';
+import { updateIndex, type GitIndex, type IndexUpdate, type NewEntry } from '../git/index/index-file.js';
 import type { VolumeTraits } from '../git/init-repository.js';
 import type { RepoPath } from '../git/paths.js';
 import { Worktree } from '../git/worktree/worktree.js';
@@ -12,7 +12,7 @@ const COMPLETE = 'complete.json';
 
 /** What may lie in a directory that counts as empty: leftovers of kb itself, and what mkfs puts into a volume's root. */
 export function isLeftover(name: string): boolean {
-  return name.startsWith(PREFIX) || name.startsWith('.kb_tmp_') || name === '.kb_operations.lock' || name === 'lost+found';
+  return name.startsWith(PREFIX) || name.startsWith('.kb_tmp_') || name.startsWith('.kb_operations.lock') || name === 'lost+found';
 }
 
 /**
@@ -91,7 +91,7 @@ function moveUp(disk: Disk, target: string, stage: string, traits: VolumeTraits)
 /** A rename changes a file's ctime, so the index would take each moved file for a changed one. */
 function refreshTopLevel(disk: Disk, target: string, gitDir: string, traits: VolumeTraits): void {
   const worktree = new Worktree(disk, target, gitDir, { ...traits, trustCtime: true });
-  updateIndex(disk, gitDir, (index: GitIndex) => {
+  const refresh = (index: GitIndex): IndexUpdate | undefined => {
     const changes = new Map<RepoPath, NewEntry>();
     for (const name of disk.readdirSync(target) as RepoPath[]) {
       const entry = index.get(name);
@@ -99,7 +99,8 @@ function refreshTopLevel(disk: Disk, target: string, gitDir: string, traits: Vol
       if (entry !== undefined && stat !== undefined) changes.set(name, { mode: entry.mode, oid: entry.oid, stat });
     }
     return changes.size === 0 ? undefined : { changes };
-  });
+  };
+  updateIndex(disk, gitDir, refresh, { statOf: (path) => worktree.stat(path) });
 }
 
 function readTraits(disk: Disk, path: string): VolumeTraits | undefined {

@@ -19,6 +19,7 @@ import { withLock } from '../lock/lock.js';
 import { openRemote } from '../remote/open.js';
 import type { Discovery, Remote } from '../remote/remote.js';
 import { parseRemoteUrl, type RemoteUrl } from '../remote/url.js';
+import { remoteOptions } from './connect.js';
 import { CloneStage, finishCompleteStage, isLeftover, removeStages } from './clone-stage.js';
 import { measureDisk } from './disk-use.js';
 import { openKbAt, type Kb } from './open.js';
@@ -87,7 +88,7 @@ export async function cloneKb(surroundings: Surroundings, request: CloneRequest)
         await cloneInto(surroundings, request, url, directory);
         return 'cloned' as const;
       },
-      { disk },
+      { disk, identity: surroundings.identity },
     );
     if (request.name !== undefined) register(disk, env, { name: request.name, directory });
     return within(await describeClone(surroundings, directory, url, status));
@@ -126,7 +127,7 @@ async function cloneInto(surroundings: Surroundings, request: CloneRequest, url:
   const stage = CloneStage.make(disk, directory);
   let remote: Remote | undefined;
   try {
-    remote = await openRemote(url, { disk, env: surroundings.env, timeoutMs: request.timeoutMs, insecure: request.insecure, signal });
+    remote = await openRemote(url, { ...remoteOptions(surroundings), timeoutMs: request.timeoutMs, insecure: request.insecure, signal });
     surroundings.report({ kind: 'step', text: `cloning ${url.display}` });
     const wanted = request.branch === undefined ? undefined : branchRef(request.branch);
     const discovery = await remote.discover('read', ['HEAD', ...(wanted === undefined ? ['refs/heads/main', 'refs/heads/master'] : [wanted])]);
@@ -210,11 +211,7 @@ function chooseBranch(discovery: Discovery, wanted: RefName | undefined, url: Re
     if (there !== undefined) return there;
     throw new KbError('E_USAGE', `${url.display} has no branch ${shortName(wanted)}`, { hint: 'leave out --branch to take its default branch' });
   }
-  const head = discovery.head;
-  if (head !== undefined) {
-    const commit = discovery.refs.get(head) ?? discovery.refs.get('HEAD' as RefName);
-    return { ref: head, commit };
-  }
+  if (discovery.head !== undefined) return { ref: discovery.head, commit: discovery.refs.get(discovery.head) };
   return found(branchRef('main')) ?? found(branchRef('master')) ?? { ref: branchRef('main'), commit: undefined };
 }
 

@@ -3,19 +3,21 @@ import { resolveIdentity, type Identities } from '../config/identity.js';
 import { asStorageError } from '../disk/durable.js';
 import { asRefName, EMPTY_TREE, type Oid } from '../git/ids.js';
 import { GitIndex, type NewEntry } from '../git/index/index-file.js';
+import { sweepDeadLocks } from '../git/lock-marks.js';
 import { formatSignature, readCommit } from '../git/objects/commit.js';
 import { commitsSince, isAncestor, writeShallow } from '../git/objects/history.js';
+import { objectsToSend } from '../git/objects/objects-to-send.js';
 import { StagedObjects } from '../git/objects/staged.js';
 import { diffTrees, type TreeChange } from '../git/objects/tree-diff.js';
 import type { RepoPath } from '../git/paths.js';
 import { describeOwner } from '../lock/owner.js';
 import { withLock, type HeldLock } from '../lock/lock.js';
+import { deadWordProbe } from '../lock/process-word.js';
 import type { Discovery, Remote } from '../remote/remote.js';
 import { retryDelays } from '../remote/retry.js';
 import { advance, finishInterruptedAdvance, treeOf } from './advance.js';
 import { integrate, type Integrated } from './integrate.js';
 import { recordSync } from './last-sync.js';
-import { objectsToPush } from './objects-to-push.js';
 import { checkedOutBranch, upstreamOf, type CheckedOutBranch, type Kb, type Upstream } from './open.js';
 import { connect } from './connect.js';
 import { requireFreeIndex, requireNothingInTheWay, requireSafeState } from './safe-state.js';
@@ -100,7 +102,7 @@ export async function runCycle(kb: Kb, plan: CyclePlan): Promise<CycleOutcome> {
         cycle?.close();
       }
     },
-    { disk, random },
+    { disk, random, identity: surroundings.identity },
   );
 }
 
@@ -133,6 +135,7 @@ class Cycle {
     });
     this.who = formatSignature(this.identities.committer);
     this.fence = () => held.assertHeld();
+    sweepDeadLocks(kb.surroundings.disk, kb.gitDir, deadWordProbe(kb.surroundings.disk, kb.surroundings.identity));
     finishInterruptedAdvance(kb, { who: this.who, fence: this.fence });
     this.index = GitIndex.read(kb.surroundings.disk, kb.gitDir);
     requireSafeState(kb, this.index);
@@ -182,7 +185,8 @@ class Cycle {
 
       const needsPush = plan.push && target !== remoteTip;
       const shallow = kb.shallow();
-      const pushed = needsPush ? commitsSince(kb.objects, remoteTip, target, shallow).commits.length : 0;
+      const toPush = needsPush ? commitsSince(kb.objects, remoteTip, target, shallow).commits : [];
+      const pushed = toPush.length;
       if (needsPush) {
         requireFreeIndex(kb);
         this.fence();
@@ -192,7 +196,7 @@ class Cycle {
           from: remoteTip ?? null,
           to: target,
           objects: kb.objects,
-          oids: objectsToPush(kb.objects, remoteTip, target, shallow),
+          oids: [...objectsToSend(kb.objects, { commits: toPush.reverse(), known: kb.objects }, [])],
           shallow,
           fence: this.fence,
           who: this.who,
@@ -255,7 +259,7 @@ class Cycle {
         if (result.shallow.length > 0 || result.unshallow.length > 0) {
           const shallow = new Set([...kb.shallow(), ...result.shallow]);
           for (const oid of result.unshallow) shallow.delete(oid);
-          writeShallow(kb.surroundings.disk, kb.gitDir, shallow);
+          writeShallow(kb.surroundings.disk, kb.gitDir, shallow, kb.lockMarks);
         }
       } catch (error) {
         receiver.abort();

@@ -4,7 +4,7 @@ import { homeDirectory } from '../config/locations.js';
 import type { GitIndex, NewEntry } from '../git/index/index-file.js';
 import { serializeCommit } from '../git/objects/commit.js';
 import { StagedObjects } from '../git/objects/staged.js';
-import type { Leaf } from '../git/objects/tree.js';
+import type { FileMode, Leaf } from '../git/objects/tree.js';
 import { editTree } from '../git/objects/tree-edit.js';
 import type { RepoPath } from '../git/paths.js';
 import { scanChanges, type WorktreeChange } from '../git/worktree/status.js';
@@ -63,8 +63,9 @@ export function collectEdits(
   const entries = new Map<RepoPath, NewEntry | null>();
   for (const { path } of edits) {
     // The stat is taken before the content: a write in between then makes the entry look changed, never clean.
-    const stat = kb.worktree.stat(path);
-    const file = stat === undefined ? undefined : kb.worktree.readFile(path);
+    const recordedMode = at.index.get(path)?.mode as FileMode | undefined;
+    const stat = kb.worktree.stat(path, recordedMode);
+    const file = stat === undefined ? undefined : kb.worktree.readFile(path, recordedMode);
     if (stat === undefined || file === undefined) {
       leaves.set(path, null);
       entries.set(path, null);

@@ -5,10 +5,12 @@ import { loadSettings, type SettingFlags, type Setting, type Settings } from '..
 import { isErrno } from '../disk/durable.js';
 import { KbError } from '../errors.js';
 import { asRefName, branchRef, shortName, type Oid, type RefName } from '../git/ids.js';
+import { lockMarksOf, type LockMarks } from '../git/lock-marks.js';
 import { readShallow } from '../git/objects/history.js';
 import { ObjectStore } from '../git/objects/store.js';
 import { Refs } from '../git/refs/refs.js';
 import { Worktree } from '../git/worktree/worktree.js';
+import { processWord } from '../lock/process-word.js';
 import { requireTrustedOwner } from './trusted-owner.js';
 import { locateKb } from './locate.js';
 import type { Surroundings } from './surroundings.js';
@@ -24,6 +26,8 @@ export interface Kb {
   readonly objects: ObjectStore;
   readonly refs: Refs;
   readonly worktree: Worktree;
+  /** Says whose lock files they are that this process takes from git. */
+  readonly lockMarks: LockMarks;
   /** Commits whose parents were not fetched; read anew after each fetch. */
   readonly shallow: () => ReadonlySet<Oid>;
 }
@@ -55,7 +59,11 @@ export async function openKbAt(surroundings: Surroundings, root: string, flags: 
   const gitDir = join(root, '.git');
   requireOwnGitDirectory(surroundings, gitDir);
   requireTrustedOwner(disk, root, gitDir, () => GitConfig.load({ disk, env, home: homeDirectory(env) }));
-  const gitConfig = GitConfig.load({ disk, gitDir, env, home: homeDirectory(env) });
+  const lockMarks = lockMarksOf(gitDir, processWord(surroundings.identity));
+  const refs = Refs.open(disk, gitDir, { marks: lockMarks });
+  const { branch } = refs.head();
+  const onBranch = branch === undefined ? {} : { branch: shortName(branch) };
+  const gitConfig = GitConfig.load({ disk, gitDir, env, home: homeDirectory(env), ...onBranch });
   requireKnownFormat(gitConfig, root);
   const { settings, explain } = await loadSettings({ disk, env, kbRoot: root, gitConfig, flags });
   const worktree = new Worktree(disk, root, gitDir, {
@@ -73,8 +81,9 @@ export async function openKbAt(surroundings: Surroundings, root: string, flags: 
     explainSettings: explain,
     gitConfig,
     objects: ObjectStore.open(disk, gitDir),
-    refs: Refs.open(disk, gitDir),
+    refs,
     worktree,
+    lockMarks,
     shallow: () => readShallow(disk, gitDir),
   };
 }

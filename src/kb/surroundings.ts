@@ -1,4 +1,5 @@
 import { nodeDisk, type Disk } from '../disk/disk.js';
+import { currentProcess, type ProcessIdentity } from '../lock/owner.js';
 
 /** What a use case tells while it works; whoever calls decides whether and how to show it. */
 export type Report =
@@ -26,6 +27,8 @@ export interface Surroundings {
   readonly clock: Clock;
   /** Uniform in [0, 1). */
   readonly random: () => number;
+  /** Which process this is, provably for others. */
+  readonly identity: ProcessIdentity;
   readonly signal?: AbortSignal;
   readonly report: (event: Report) => void;
 }
@@ -51,12 +54,18 @@ export const systemClock: Clock = {
 
 /** The real machine; `over` replaces single parts. */
 export function surroundings(over: Partial<Surroundings> = {}): Surroundings {
+  const disk = over.disk ?? nodeDisk;
+  let identity: ProcessIdentity | undefined;
   return {
-    disk: nodeDisk,
+    disk,
     env: process.env,
     cwd: process.cwd(),
     clock: systemClock,
     random: Math.random,
+    // read when first asked for: commands without a lock need not know
+    get identity() {
+      return (identity ??= currentProcess(disk));
+    },
     report: () => undefined,
     ...over,
   };

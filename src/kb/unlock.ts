@@ -1,6 +1,8 @@
 import { join } from 'node:path';
 import { isErrno, removeFile } from '../disk/durable.js';
+import { lockFilesIn, sweepDeadLocks } from '../git/lock-marks.js';
 import { inspectLock, removeStaleLock, takeLockAway } from '../lock/lock.js';
+import { deadWordProbe } from '../lock/process-word.js';
 import type { OwnerRecord } from '../lock/owner.js';
 import type { Kb } from './open.js';
 
@@ -38,9 +40,8 @@ function shown({ user, host, pid, command, since, id }: OwnerRecord): UnlockResu
 
 function removeAbandonedGitLocks(kb: Kb): string[] {
   const { disk, clock } = kb.surroundings;
-  const candidates = ['index.lock', 'HEAD.lock', 'config.lock', 'packed-refs.lock', 'shallow.lock', ...lockFilesBelow(kb, 'refs')];
-  const removed: string[] = [];
-  for (const name of candidates) {
+  const removed = sweepDeadLocks(disk, kb.gitDir, deadWordProbe(disk, kb.surroundings.identity));
+  for (const name of lockFilesIn(disk, kb.gitDir)) {
     const path = join(kb.gitDir, name);
     try {
       const age = clock.wall() - disk.lstatSync(path).mtimeMs;
@@ -52,14 +53,6 @@ function removeAbandonedGitLocks(kb: Kb): string[] {
     }
   }
   return removed;
-}
-
-function lockFilesBelow(kb: Kb, folder: string): string[] {
-  const { disk } = kb.surroundings;
-  return disk.readdirSync(join(kb.gitDir, folder), { withFileTypes: true }).flatMap((entry) => {
-    const path = `${folder}/${entry.name}`;
-    return entry.isDirectory() ? lockFilesBelow(kb, path) : entry.name.endsWith('.lock') ? [path] : [];
-  });
 }
 
 /** Whether a process of this machine has the file open or works in this KB as `git`; where that can't be seen, age decides. */

@@ -9,13 +9,14 @@ import { serializeCommit } from '../../src/git/objects/commit.js';
 import { ObjectStore } from '../../src/git/objects/store.js';
 import { parseTree, serializeTree } from '../../src/git/objects/tree.js';
 import { Refs } from '../../src/git/refs/refs.js';
-import { openLocalRemote, type LocalRemoteOptions } from '../../src/remote/local/local-remote.js';
+import { openLocalRemote } from '../../src/remote/local/local-remote.js';
+import type { RemoteOptions } from '../../src/remote/open.js';
 import type { FetchRequest, FetchResult, PushOutcome, Remote } from '../../src/remote/remote.js';
 import { git, makeTemporaryDirectory, nativeGit } from '../support/native-git.js';
 
 const MAIN = branchRef('main');
 const WHO = 'Ann <ann@example.com> 1700000000 +0000';
-const OPTIONS: LocalRemoteOptions = { disk: nodeDisk, env: process.env, timeoutMs: 60_000 };
+const OPTIONS: RemoteOptions = { disk: nodeDisk, env: process.env, timeoutMs: 60_000 };
 const NONE: ReadonlySet<Oid> = new Set();
 
 /** A repository on our side: just a store that a remote fills and pushes from. */
@@ -110,7 +111,7 @@ describe.skipIf(!nativeGit.available)('LocalRemote (needs native git)', () => {
   };
   const remoteMain = (): string => git(bare, ['rev-parse', 'refs/heads/main']).trim();
   const fsckRemote = (): void => expect(git(bare, ['fsck', '--strict', '--no-dangling'])).toBe('');
-  const open = async (options: Partial<LocalRemoteOptions> = {}, path = bare): Promise<Remote> => {
+  const open = async (options: Partial<RemoteOptions> = {}, path = bare): Promise<Remote> => {
     remote = await openLocalRemote(path, { ...OPTIONS, ...options });
     return remote;
   };
@@ -588,7 +589,7 @@ describe.skipIf(!nativeGit.available)('LocalRemote (needs native git)', () => {
   });
 
   describe('what is no remote', () => {
-    const refused = (path: string, options: Partial<LocalRemoteOptions> = {}): Promise<unknown> =>
+    const refused = (path: string, options: Partial<RemoteOptions> = {}): Promise<unknown> =>
       openLocalRemote(path, { ...OPTIONS, ...options }).then(
         () => undefined,
         (error: unknown) => error,

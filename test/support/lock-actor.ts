@@ -87,6 +87,15 @@ export class Actor {
     return true;
   }
 
+  /** Looks for 2 s, long enough to pass over those ahead who do not move. */
+  insist(): boolean {
+    for (let look = 0; look < 4; look++) {
+      if (this.look()) return true;
+      this.world.clock.nowMs += 600;
+    }
+    return false;
+  }
+
   /** Looks, letting time go by, until the lock is got. */
   persist(): void {
     for (let look = 0; look < 100; look++) {

@@ -5,7 +5,8 @@ import { asStorageError, isErrno } from '../../disk/durable.js';
 import { KbError } from '../../errors.js';
 import type { Oid } from '../ids.js';
 import { encodePath, type RepoPath } from '../paths.js';
-import { LockFile, type LockTiming } from '../refs/lock-file.js';
+import { LockFile, type LockTiming } from '../lock-file.js';
+import type { LockMarks } from '../lock-marks.js';
 import { foldersAbove, updateCacheTree, validRoot, type KnownTrees } from './cache-tree.js';
 import {
   FIELD,
@@ -250,6 +251,8 @@ export interface IndexLockOptions {
    */
   readonly statOf?: (path: RepoPath) => FileStat | undefined;
   readonly timing?: LockTiming;
+  /** Says whose the lock is. */
+  readonly marks?: LockMarks;
 }
 
 /** Holds index.lock, so that no `git add` and no other kb changes the index, and writes it once. */
@@ -265,11 +268,12 @@ export class IndexLock {
    * @throws KbError as GitIndex.read does
    */
   static acquire(disk: Disk, gitDir: string, options: IndexLockOptions = {}): IndexLock {
-    const { lockWaitMs, timing } = options;
+    const { lockWaitMs, timing, marks } = options;
     const lock = LockFile.acquire(disk, join(gitDir, 'index'), {
       followSymlink: true,
       ...(lockWaitMs !== undefined && { waitMs: lockWaitMs }),
       ...(timing && { timing }),
+      ...(marks && { marks }),
     });
     try {
       return new IndexLock(lock, GitIndex.read(disk, gitDir), options);

@@ -1,7 +1,9 @@
-import { isErrno, readFileIfExists, removeFile, syncDirectory, writeFully } from '../../disk/durable.js';
+import { asStorageError, readFileIfExists, removeFile } from '../../disk/durable.js';
 import type { Disk } from '../../disk/disk.js';
 import { KbError } from '../../errors.js';
 import { asOid, type Oid } from '../ids.js';
+import { LockFile } from '../lock-file.js';
+import type { LockMarks } from '../lock-marks.js';
 import { readCommitLinks, type CommitLinks } from './commit.js';
 import type { ObjectSource } from './object.js';
 
@@ -20,46 +22,21 @@ export function readShallow(disk: Disk, gitDir: string): Set<Oid> {
 }
 
 /**
- * Replaces the list under git's own `shallow.lock`, durably; an empty one removes the file.
- * @throws KbError E_UNSAFE_STATE when somebody else holds the lock
+ * Replaces the list under git's own `shallow.lock`, durably; an empty one removes the file, for git takes a
+ * repository for shallow as long as the file is there.
+ * @throws KbError E_UNSAFE_STATE when somebody else holds the lock; E_STORAGE
  */
-export function writeShallow(disk: Disk, gitDir: string, shallow: ReadonlySet<Oid>): void {
-  const path = `${gitDir}/shallow`;
-  const lock = `${path}.lock`;
-  let descriptor: number;
+export function writeShallow(disk: Disk, gitDir: string, shallow: ReadonlySet<Oid>, marks?: LockMarks): void {
+  const lock = LockFile.acquire(disk, `${gitDir}/shallow`, marks === undefined ? {} : { marks });
   try {
-    descriptor = disk.openSync(lock, 'wx', 0o666);
+    if (shallow.size === 0) return removeFile(disk, `${gitDir}/shallow`);
+    lock.write(Buffer.from([...shallow].sort().map((oid) => `${oid}\n`).join(''), 'latin1'));
+    lock.commit();
   } catch (error) {
-    if (!isErrno(error, 'EEXIST')) throw error;
-    throw new KbError('E_UNSAFE_STATE', `another git process holds ${lock}`, {
-      hint: `wait for it; if none is running: rm ${lock}`,
-      cause: error,
-      details: { path: lock },
-    });
-  }
-  try {
-    try {
-      writeFully(
-        disk,
-        descriptor,
-        Buffer.from(
-          [...shallow]
-            .sort()
-            .map((oid) => `${oid}\n`)
-            .join(''),
-          'latin1',
-        ),
-      );
-      disk.fsyncSync(descriptor);
-    } finally {
-      disk.closeSync(descriptor);
-    }
-    if (shallow.size > 0) disk.renameSync(lock, path);
-    else removeFile(disk, path);
+    throw asStorageError(error, 'write the list of shallow commits');
   } finally {
-    removeFile(disk, lock);
+    lock.release();
   }
-  syncDirectory(disk, gitDir);
 }
 
 /** A commit is its own ancestor. @throws KbError E_CORRUPT when a commit is missing */

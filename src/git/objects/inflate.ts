@@ -154,7 +154,7 @@ export class PublicInflater implements Inflater {
       result = inflateSync(input.subarray(from, to), {
         info: true,
         maxOutputLength: Math.min(this.size + 1, kMaxLength),
-      } as object) as unknown as typeof result;
+      }) as unknown as typeof result;
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'Z_BUF_ERROR') throw damaged((error as Error).message);
       if (final) throw damaged('it is cut off');

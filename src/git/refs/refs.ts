@@ -4,7 +4,8 @@ import { asStorageError, isErrno, removeFile, syncDirectory } from '../../disk/d
 import { KbError } from '../../errors.js';
 import { asRefName, type Oid, type RefName } from '../ids.js';
 import { comparePaths } from '../paths.js';
-import { LockFile, type LockTiming } from './lock-file.js';
+import { LockFile, type LockFileOptions, type LockTiming } from '../lock-file.js';
+import type { LockMarks } from '../lock-marks.js';
 import { listLooseRefs, readLooseRef, removeEmptyDirectories, removeEmptyParents, type RefValue } from './loose.js';
 import { PackedRefs } from './packed-refs.js';
 import { appendReflog, reflogPolicyOf, removeReflog, type ReflogPolicy } from './reflog.js';
@@ -21,6 +22,8 @@ export interface RefsOptions {
   readonly timing?: LockTiming;
   /** Which refs get a new log. Default: what the repository's own config file says, else git's default. */
   readonly reflogs?: ReflogPolicy;
+  /** Says whose the lock files are that this object takes. */
+  readonly marks?: LockMarks;
 }
 
 export interface RefChange {
@@ -249,9 +252,13 @@ export class Refs {
     }
   }
 
-  private lockOptions(): { waitMs?: number; timing?: LockTiming } {
-    const { lockWaitMs, timing } = this.options;
-    return { ...(lockWaitMs !== undefined && { waitMs: lockWaitMs }), ...(timing && { timing }) };
+  private lockOptions(): LockFileOptions {
+    const { lockWaitMs, timing, marks } = this.options;
+    return {
+      ...(lockWaitMs !== undefined && { waitMs: lockWaitMs }),
+      ...(timing && { timing }),
+      ...(marks && { marks }),
+    };
   }
 
   /** A ref cannot be a file and a folder: `refs/heads/a` and `refs/heads/a/b` exclude each other, packed or not. */

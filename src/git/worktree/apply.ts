@@ -111,7 +111,7 @@ class Application {
 
   private step(path: RepoPath, work: () => NewEntry | null): void {
     if (this.options.signal?.aborted === true) {
-      const { reason } = this.options.signal;
+      const reason: unknown = this.options.signal.reason;
       throw reason instanceof KbError
         ? reason
         : new KbError('E_INTERRUPTED', 'interrupted while the work tree was written', { cause: reason });

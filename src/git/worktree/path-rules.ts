@@ -28,7 +28,6 @@ const SYMLINK = 0o120000;
  * all that any rule below could refuse: non-ASCII, control characters, `\ : ~ " < > | ? *`, an empty
  * part, a part that begins with a dot, and a part that ends in a dot or a space.
  */
-// eslint-disable-next-line no-control-regex -- control characters are among what is looked for
 const SUSPICIOUS = /[^\x20-\x7e]|[\\:~"<>|?*]|(?:^|\/)(?:\/|\.|$)|[. ](?:\/|$)/;
 const DEVICE = /(?:^|\/)(?:con|prn|aux|nul|com\d|lpt\d|conin\$|conout\$)[ .]*(?:[.:\/]|$)/i;
 

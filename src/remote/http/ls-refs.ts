@@ -32,7 +32,7 @@ export function lsRefsRequest(prefixes: readonly string[], agent: string, askUnb
 export async function readLsRefs(packets: PacketReader, prefixes: readonly string[]): Promise<Discovery | undefined> {
   const refs = new Map<RefName, Oid>();
   let head: RefName | undefined;
-  let hasHead = false;
+  let headOid: Oid | undefined;
   for (let isFirst = true; ; isFirst = false) {
     const packet = await packets.next();
     if (packet === undefined && isFirst) return undefined;
@@ -48,7 +48,7 @@ export async function readLsRefs(packets: PacketReader, prefixes: readonly strin
     if (name === 'HEAD') {
       const target = attributes.find((attribute) => attribute.startsWith('symref-target:'));
       head = target === undefined ? undefined : refNameOf(target.slice('symref-target:'.length));
-      hasHead = oid !== 'unborn';
+      headOid = isOid(oid ?? '') ? (oid as Oid) : undefined;
       continue;
     }
     const ref = refNameOf(name);
@@ -57,5 +57,7 @@ export async function readLsRefs(packets: PacketReader, prefixes: readonly strin
   if ((await packets.next()) !== undefined) throw protocolError('something follows the end of the refs');
   // A server may send more than the prefixes ask for.
   const wanted = filterRefs(refs, prefixes);
-  return { refs: wanted, ...(head === undefined ? {} : { head }), empty: refs.size === 0 && !hasHead };
+  // Whoever asks for HEAD wants to know the branch behind it, whatever its name is.
+  if (head !== undefined && headOid !== undefined) wanted.set(head, headOid);
+  return { refs: wanted, ...(head === undefined ? {} : { head }), empty: refs.size === 0 && headOid === undefined };
 }

@@ -14,6 +14,7 @@ const SMALL_BODY = 1024 * 1024;
 /** More of a hook's output is not kept. */
 const MAX_MESSAGES = 50;
 const MAX_REPORT = 65_536;
+const MOST_THIN_OBJECTS = 1000;
 
 /**
  * The request to receive-pack: shallow lines, one command, the pack (gitprotocol-pack(5), "Pushing Data To
@@ -32,7 +33,9 @@ export function pushBody(request: PushRequest, capabilities: Capabilities, agent
     pktLine(`${request.from ?? ZERO_OID} ${request.to} ${request.ref}\0 ${words.join(' ')}`),
     FLUSH,
   ]);
-  const pack = writePack(request.objects, request.oids);
+  // Deltas read each object twice: worth it for the few of an edit, not for a first push of everything.
+  const isThin = request.from !== null && request.oids.length <= MOST_THIN_OBJECTS && !capabilities.has('no-thin');
+  const pack = writePack(request.objects, request.oids, isThin ? { against: request.from } : {});
   const beforeLast = request.fence === undefined ? {} : { beforeLast: request.fence };
   const small = collect(commands, pack);
   if (small.done) return { chunks: [Buffer.concat(small.parts)], length: small.size, ...beforeLast };

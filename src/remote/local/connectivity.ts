@@ -2,7 +2,7 @@ import { KbError } from '../../errors.js';
 import type { Oid } from '../../git/ids.js';
 import type { GitObject, ObjectSource } from '../../git/objects/object.js';
 import { commitsToSend } from './commits-to-send.js';
-import { objectsToSend } from './objects-to-send.js';
+import { objectsToSend } from '../../git/objects/objects-to-send.js';
 
 export interface ConnectivityRequest {
   readonly to: Oid;

@@ -2,7 +2,9 @@ import { asStorageError } from '../../disk/durable.js';
 import type { Disk } from '../../disk/disk.js';
 import { isKbError } from '../../errors.js';
 import { ZERO_OID, type Oid, type RefName } from '../../git/ids.js';
+import { lockMarksOf, sweepDeadLocks } from '../../git/lock-marks.js';
 import { readShallow } from '../../git/objects/history.js';
+import { objectsOfTree, objectsToSend } from '../../git/objects/objects-to-send.js';
 import { writePack } from '../../git/objects/pack-writer.js';
 import { ObjectStore } from '../../git/objects/store.js';
 import { RefMoved, Refs } from '../../git/refs/refs.js';
@@ -14,14 +16,8 @@ import { commitsToSend } from './commits-to-send.js';
 import { requireConnected } from './connectivity.js';
 import { Deadline } from './deadline.js';
 import { Hooks, type HookVerdict } from './hooks.js';
-import { objectsOfTree, objectsToSend } from './objects-to-send.js';
 import { openRepository, type LocalRepository } from './repository.js';
 import { resolveWants } from './wants.js';
-
-export interface LocalRemoteOptions extends RemoteOptions {
-  /** Values of `safe.directory` in the user's own git configuration, in order. */
-  readonly safeDirectories?: readonly string[];
-}
 
 /** After so many bytes signals and timers get their turn. */
 const BYTES_BETWEEN_PAUSES = 1024 * 1024;
@@ -33,7 +29,7 @@ const UNKNOWN_SIGNER = 'kb <kb@localhost> 0 +0000';
  * @throws KbError E_USAGE when there is none; E_UNSAFE_STATE when another user owns it or kb cannot use its
  *   format (SHA-256, reftable, alternates, linked work tree); E_STORAGE
  */
-export function openLocalRemote(path: string, options: LocalRemoteOptions): Promise<Remote> {
+export function openLocalRemote(path: string, options: RemoteOptions): Promise<Remote> {
   // A promise even though nothing waits here: opening a remote of any kind looks the same to the caller.
   return Promise.resolve().then(() => {
     options.signal?.throwIfAborted();
@@ -62,7 +58,8 @@ export class LocalRemote implements Remote {
     private readonly options: RemoteOptions,
   ) {
     this.disk = options.disk;
-    this.refs = Refs.open(options.disk, repository.gitDir);
+    const word = options.process?.word;
+    this.refs = Refs.open(options.disk, repository.gitDir, word === undefined ? {} : { marks: lockMarksOf(repository.gitDir, word) });
     this.store = ObjectStore.open(options.disk, repository.gitDir);
     const clock = options.clock;
     this.deadline = new Deadline(options.timeoutMs, options.signal, () => clock?.now() ?? performance.now());
@@ -120,6 +117,8 @@ export class LocalRemote implements Remote {
         signal: this.options.signal,
       });
       hooks.requireOwn();
+      const { process } = this.options;
+      if (process !== undefined) sweepDeadLocks(this.disk, this.repository.gitDir, (dead) => process.isDead(dead));
       await this.takeIn(request);
 
       const move = { ref: request.ref, from: request.from ?? ZERO_OID, to: request.to };

@@ -100,6 +100,20 @@ describe('ObjectStore', () => {
     expect(bytes).toBeLessThan(24 * 1024);
   });
 
+  it('reads a tree that was read just now from memory', () => {
+    let opened = 0;
+    const { store, objects } = emptyStore({
+      ...nodeDisk,
+      readFileSync: ((...call: [string]) => (opened++, nodeDisk.readFileSync(...call))) as typeof nodeDisk.readFileSync,
+    });
+    const tree = store.writeLoose('tree', Buffer.concat([Buffer.from('100644 a\0'), Buffer.alloc(20, 1)]));
+    opened = 0;
+    const first = store.read(tree);
+    expect(store.read(tree)).toBe(first);
+    expect(opened).toBe(1);
+    expect(files(objects)).toHaveLength(1);
+  });
+
   it('holds at most 64 packs open', () => {
     let open = 0;
     let most = 0;
@@ -165,6 +179,61 @@ describe('ObjectStore', () => {
       Buffer.concat([deflateSync('blob 4\0four'), Buffer.from('more')]),
     );
     expect(() => store.read(oid)).toThrow(/behind its end/);
+  });
+});
+
+describe('what survives a power cut', () => {
+  /** The calls that decide it, each with the kind of file it was for. */
+  function recording(): { disk: Disk; steps: string[] } {
+    const steps: string[] = [];
+    const names = new Map<number, string>();
+    const kind = (path: unknown): string =>
+      String(path)
+        .replace(/.*\/objects/, 'objects')
+        .replace(/kb[0-9a-f]{16}/, '*')
+        .replace(/[0-9a-f]{38,40}/, '*')
+        .replace(/objects\/[0-9a-f]{2}(?=\/|$)/, 'objects/xx');
+    const disk: Disk = {
+      ...nodeDisk,
+      openSync: (path, ...rest) => {
+        const descriptor = nodeDisk.openSync(path, ...rest);
+        names.set(descriptor, kind(path));
+        return descriptor;
+      },
+      fsyncSync: (descriptor) => {
+        steps.push(`fsync ${names.get(descriptor)}`);
+        nodeDisk.fsyncSync(descriptor);
+      },
+      renameSync: (from, to) => {
+        steps.push(`rename ${kind(from)} ${kind(to)}`);
+        nodeDisk.renameSync(from, to);
+      },
+    };
+    return { disk, steps };
+  }
+
+  it('a loose object: content, then name, then directory', () => {
+    const { disk, steps } = recording();
+    emptyStore(disk).store.writeLoose('blob', Buffer.from('x'));
+    expect(steps).toEqual([
+      'fsync objects/xx/tmp_obj_*',
+      'rename objects/xx/tmp_obj_* objects/xx/*',
+      'fsync objects',
+      'fsync objects/xx',
+    ]);
+  });
+
+  it('a pack: both files, then the pack, then the index that makes it visible', () => {
+    const { disk, steps } = recording();
+    const { source, oids } = someObjects(3);
+    receive(emptyStore(disk).store, Buffer.concat([...writePack(source, oids)]));
+    expect(steps).toEqual([
+      'fsync objects/pack/tmp_pack_*',
+      'fsync objects/pack/tmp_idx_*',
+      'rename objects/pack/tmp_pack_* objects/pack/pack-*.pack',
+      'rename objects/pack/tmp_idx_* objects/pack/pack-*.idx',
+      'fsync objects/pack',
+    ]);
   });
 });
 

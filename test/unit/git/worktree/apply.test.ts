@@ -19,7 +19,7 @@ import { UNKNOWN_STAT } from '../../../../src/git/worktree/modes.js';
 import { foldingDisk } from './folding-disk.js';
 import { WorktreeFolder } from './worktree-folder.js';
 
-const unsafe = expect.objectContaining({ code: 'E_UNSAFE_STATE' });
+const unsafe: unknown = expect.objectContaining({ code: 'E_UNSAFE_STATE' });
 
 /** The real disk, with one call replaced. */
 function diskWith(replacement: Partial<Disk>): Disk {

@@ -1,7 +1,8 @@
-import type { Disk } from '../../disk/disk.js';
-import { asStorageError, isErrno, removeFile, syncDirectory, writeFully } from '../../disk/durable.js';
-import { KbError } from '../../errors.js';
+import type { Disk } from '../disk/disk.js';
+import { asStorageError, isErrno, removeFile, syncDirectory, writeFully } from '../disk/durable.js';
+import { KbError } from '../errors.js';
 import { dirname } from 'node:path';
+import { newMark, type LockMarks } from './lock-marks.js';
 
 /** Time and chance, injected so that tests need not wait. All times in milliseconds. */
 export interface LockTiming {
@@ -20,6 +21,8 @@ export interface LockFileOptions {
    * is replaced itself. Default false.
    */
   readonly followSymlink?: boolean;
+  /** Says whose lock it is, so that others can clear it away should this process be killed. */
+  readonly marks?: LockMarks;
 }
 
 export const systemTiming: LockTiming = {
@@ -48,6 +51,7 @@ export class LockFile {
     private readonly disk: Disk,
     readonly target: string,
     descriptor: number,
+    private readonly mark: string | undefined,
   ) {
     this.path = `${target}.lock`;
     this.descriptor = descriptor;
@@ -65,7 +69,8 @@ export class LockFile {
     const deadline = timing.now() + (options.waitMs ?? 1000);
     for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(pause * 2, LONGEST_PAUSE_MS)) {
       try {
-        return new LockFile(disk, real, disk.openSync(path, 'wx', 0o666));
+        const { descriptor, mark } = create(disk, path, options.marks);
+        return new LockFile(disk, real, descriptor, mark);
       } catch (error) {
         if (!isErrno(error, 'EEXIST')) throw asStorageError(error, `create ${path}`);
       }
@@ -102,6 +107,7 @@ export class LockFile {
     keepPermissions(this.disk, this.target, this.path);
     this.disk.renameSync(this.path, this.target);
     this.held = false;
+    this.removeMark();
     if (durable) syncDirectory(this.disk, dirname(this.target));
   }
 
@@ -117,10 +123,34 @@ export class LockFile {
         this.close(false);
       } finally {
         removeFile(this.disk, this.path);
+        this.removeMark();
       }
     } catch (error) {
       throw asStorageError(error, `remove the lock ${this.path}`);
     }
+  }
+
+  /** Only after the lock file is gone: until then the mark says whose it is. */
+  private removeMark(): void {
+    if (this.mark !== undefined) removeFile(this.disk, this.mark);
+  }
+}
+
+/** Creates the lock file exclusively, as a second name of its mark where marks are kept. */
+function create(disk: Disk, path: string, marks: LockMarks | undefined): { descriptor: number; mark: string | undefined } {
+  if (marks === undefined) return { descriptor: disk.openSync(path, 'wx', 0o666), mark: undefined };
+  const mark = newMark(marks);
+  disk.mkdirSync(marks.directory, { recursive: true });
+  const descriptor = disk.openSync(mark, 'wx', 0o666);
+  try {
+    disk.linkSync(mark, path);
+    return { descriptor, mark };
+  } catch (error) {
+    disk.closeSync(descriptor);
+    removeFile(disk, mark);
+    if (!isErrno(error, 'EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS')) throw error;
+    // A volume without hard links: the lock works all the same, only `kb unlock` must clear it after a kill.
+    return { descriptor: disk.openSync(path, 'wx', 0o666), mark: undefined };
   }
 }
 

@@ -1,13 +1,19 @@
-import type { Oid } from '../../git/ids.js';
-import { readCommit } from '../../git/objects/commit.js';
-import type { ObjectSource } from '../../git/objects/object.js';
-import { assertDepth, readTree, TreeScanner } from '../../git/objects/tree.js';
-import type { HistoryAnswer } from './commits-to-send.js';
+import type { Oid } from '../ids.js';
+import { readCommit } from './commit.js';
+import type { ObjectSource } from './object.js';
+import { assertDepth, readTree, TreeScanner } from './tree.js';
 
 /** Trees that the receiver has anyway, for commits whose own parents it lacks; a few are enough to find what is alike. */
 const MOST_FALLBACK_BASES = 4;
 /** Bytes of trees kept for comparing: the parent's trees were just read for the commit before. */
 const TREE_CACHE_BYTES = 16 * 1024 * 1024;
+
+export interface CommitsToSend {
+  /** Commits that the receiver lacks, newest first. */
+  readonly commits: readonly Oid[];
+  /** Commits that the receiver has; must know every parent of `commits` that it has. */
+  readonly known: { has(commit: Oid): boolean };
+}
 
 /**
  * The objects of these commits that the receiver lacks: commits first, then trees and blobs, each once.
@@ -20,7 +26,7 @@ const TREE_CACHE_BYTES = 16 * 1024 * 1024;
  * @param haves commits of the receiver to compare with where a commit has no parent that it has (shallow fetches)
  * @throws KbError E_CORRUPT when the source lacks an object that belongs to them
  */
-export function* objectsToSend(source: ObjectSource, history: HistoryAnswer, haves: readonly Oid[]): Generator<Oid> {
+export function* objectsToSend(source: ObjectSource, history: CommitsToSend, haves: readonly Oid[]): Generator<Oid> {
   yield* history.commits;
   const walk = new TreeWalk(source);
   const sent = new Set(history.commits);
