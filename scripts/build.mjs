@@ -57,6 +57,8 @@ const main = await build({
   chunkNames: 'chunks/[name]-[hash]',
   define: { __dirname: 'import.meta.dirname', __filename: 'import.meta.filename' },
   external: ['typescript'], // oclif would transpile a plugin's sources with it; kb has no plugins
+  // its ES modules: a CommonJS package that is imported when needed would have a default export only
+  alias: { yaml: join(root, 'node_modules/yaml/browser/index.js') },
   plugins: [plainFs, fetchBuiltins(), lazyOclif()],
 });
 

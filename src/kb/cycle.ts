@@ -217,11 +217,11 @@ class Cycle {
           if (delay > 0) await clock.sleep(delay, signal);
           continue;
         }
-        this.remember(upstream, target);
       }
       const createdBranch = needsPush && remoteTip === undefined;
       if (createdBranch) kb.surroundings.report({ kind: 'warning', text: `created branch ${upstream.ref} on the remote` });
-      this.advanceTo(target, needsPush);
+      if (needsPush) this.followLanding(upstream, target);
+      else this.advanceTo(target);
       const landed = target === remoteTip || needsPush;
       return this.outcome({ together, edited, target, remoteTip, landed, createdBranch, pushed, changes });
     }
@@ -324,27 +324,34 @@ class Cycle {
    * Once the push has landed, nothing that goes wrong on this side may make the edit look failed: the
    * caller would repeat it. The branch then simply stays behind, and the next sync brings it up.
    */
-  private advanceTo(target: Oid, hasLanded: boolean): void {
-    const { kb, branch } = this;
-    if (target === branch.commit && this.edits === undefined) return;
+  private followLanding(upstream: Upstream, target: Oid): void {
+    const { kb } = this;
     try {
-      if (hasLanded) this.requireRoom(new StagedObjects(kb.objects), target);
-      advance(
-        kb,
-        { branch: branch.ref, from: branch.commit ?? null, to: target, fromTree: this.worktreeTree() },
-        {
-          who: this.who,
-          message: `kb ${this.plan.operation}`,
-          fence: this.fence,
-          ...(this.edits === undefined ? {} : { entries: this.edits.entries }),
-        },
-      );
+      this.remember(upstream, target);
+      // A file may have been edited while the push was under way.
+      this.requireRoom(new StagedObjects(kb.objects), target);
+      this.advanceTo(target);
     } catch (error) {
       const known = asStorageError(error, 'update the local copy');
-      if (!hasLanded || !(known instanceof KbError)) throw known;
+      if (!(known instanceof KbError)) throw known;
       const text = `it landed on the remote as ${target.slice(0, 10)}, but the local copy could not follow: ${known.message}; next: kb sync`;
       kb.surroundings.report({ kind: 'warning', text });
     }
+  }
+
+  private advanceTo(target: Oid): void {
+    const { kb, branch } = this;
+    if (target === branch.commit && this.edits === undefined) return;
+    advance(
+      kb,
+      { branch: branch.ref, from: branch.commit ?? null, to: target, fromTree: this.worktreeTree() },
+      {
+        who: this.who,
+        message: `kb ${this.plan.operation}`,
+        fence: this.fence,
+        ...(this.edits === undefined ? {} : { entries: this.edits.entries }),
+      },
+    );
   }
 
   /** No remote, or the command asked for none: the edit becomes a local commit and nothing else. */
@@ -358,7 +365,7 @@ class Cycle {
     if (target === undefined) return this.outcome({ together, edited, target, remoteTip: undefined, landed: false, createdBranch: false, pushed: 0 });
     const changes = this.requireRoom(staged, target);
     staged.persist();
-    this.advanceTo(target, false);
+    this.advanceTo(target);
     return this.outcome({ together, edited, target, remoteTip: undefined, landed: false, createdBranch: false, pushed: 0, changes });
   }
 
@@ -370,7 +377,7 @@ class Cycle {
     const doubtful = this.inDoubt.at(-1);
     let kept: Oid | undefined;
     if (doubtful !== undefined) {
-      this.advanceTo(doubtful, false);
+      this.advanceTo(doubtful);
       kept = doubtful;
     } else if (this.plan.edit !== undefined || this.edits !== undefined) {
       const outcome = await this.keepLocally();

@@ -98,9 +98,6 @@ export class HeldDirectory {
     rmdirSync: (): void => {
       if (!this.isReleased) this.moveOwnAway();
     },
-
-    /** proper-lockfile copies this object's functions; with `realpath: false` it does not call this one. */
-    realpathSync: (path: string): string => path,
   };
 
   /**

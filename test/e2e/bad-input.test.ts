@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { chmodSync, existsSync, lstatSync, mkdirSync, readFileSync, readdirSync, statfsSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
@@ -73,7 +74,7 @@ describe.skipIf(!nativeGit.available)('bad input: its exit code, a message, a hi
       ['a duration that is none', ['note', '--lock-timeout', 'soon', 'x']],
       ['a depth that is none', ['clone', 'x', '--depth', '0']],
       ['an ssh URL', ['clone', 'ssh://git@example.invalid/x.git']],
-      ['a URL that would be an option', ['clone', '--', '--upload-pack=x']],
+      ['a URL that would be an option', ['clone', '--upload-pack=x']],
       ['no identity', ['note', 'x'], { env: { GIT_AUTHOR_NAME: undefined, GIT_AUTHOR_EMAIL: undefined } }],
     ])('%s is exit 2', async (_, args, options) => {
       await expectRefusal(args, 'E_USAGE', 2, options);
@@ -82,6 +83,11 @@ describe.skipIf(!nativeGit.available)('bad input: its exit code, a message, a hi
     it('no KB is exit 8', async () => {
       await expectRefusal(['note', 'x'], 'E_NO_KB', 8, { directory: makeTemporaryDirectory() });
       await expectRefusal(['note', 'x', '--kb', 'unknown-name'], 'E_NO_KB', 8, { directory: makeTemporaryDirectory() });
+    });
+
+    it('a URL behind -- that would be an option is exit 2', async () => {
+      const result = await kb(clone, ['clone', '--', '--upload-pack=x'], { env: withToken });
+      expect([result.code, result.stderr]).toEqual([2, expect.stringContaining('cannot begin with "-"')]);
     });
 
     it('prints message and hint as two plain lines without --json', async () => {
@@ -188,7 +194,8 @@ describe.skipIf(!nativeGit.available)('bad input: its exit code, a message, a hi
         writeFileSync(join(volume, 'ballast'), fillOf(volume));
         const head = git(full, ['rev-parse', 'HEAD']);
         const tip = git(remote, ['rev-parse', 'main']);
-        const result = await kb(full, ['note', 'x'.repeat(100_000), '--title', 'big', '--json'], { env: withToken });
+        const incompressible = randomBytes(60_000).toString('base64');
+        const result = await kb(full, ['note', '--title', 'big', '--json'], { env: withToken, input: incompressible });
         expect(result.json()).toMatchObject({ ok: false, error: { code: 'E_STORAGE', exitCode: 9 } });
         expect(git(full, ['rev-parse', 'HEAD'])).toBe(head);
         expect(git(remote, ['rev-parse', 'main'])).toBe(tip);

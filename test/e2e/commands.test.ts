@@ -162,7 +162,7 @@ describe.skipIf(!nativeGit.available)('the commands, checked by native git (need
         'body',
       ]);
       expect(read(place.ann, run.stdout.trim())).toMatch(
-        /^---\ndate: [^\n]+\n[^]*title: ['"]?Rye: a study['"]?\n[^]*- flour\n[^]*rating: 5\n[^]*---\n/,
+        /^---\ndate: [^\n]+\ntags: \[flour, rye\]\ntitle: "Rye: a study"\nrating: 5\n---\n\nbody\n$/,
       );
     });
 

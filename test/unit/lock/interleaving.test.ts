@@ -55,12 +55,8 @@ function lengthOf(
   return { calls, steps };
 }
 
-/**
- * Pairs of steps: all with KB_LOCK_SCHEDULES=all, else the close ones and every eleventh of the rest. Without its
- * ticket the lock fails only where a check, a rename and the next step are each followed by another contender.
- */
-function* pairs(steps: number, least: (first: number) => number): Generator<[number, number]> {
-  const isWhole = process.env['KB_LOCK_SCHEDULES'] === 'all';
+/** All pairs of steps, or the close ones and every eleventh of the rest. */
+function* pairs(steps: number, isWhole: boolean, least: (first: number) => number): Generator<[number, number]> {
   for (let first = 1; first <= steps; first++) {
     for (let second = least(first); second <= steps; second++) {
       const isClose = Math.abs(second - first) <= 1;
@@ -69,7 +65,9 @@ function* pairs(steps: number, least: (first: number) => number): Generator<[num
   }
 }
 
-describe.each(STARTS)('from %s', (_title, start) => {
+describe.each(STARTS)('from %s', (title, start) => {
+  const isWhole = title === 'a dead owner’s lock' || process.env['KB_LOCK_SCHEDULES'] === 'all';
+
   it('two contenders at any step: one holds', () => {
     const makeWorld = worlds(makeKb());
     const { steps } = lengthOf(makeWorld, start, (ann) => ann.persist());
@@ -96,19 +94,20 @@ describe.each(STARTS)('from %s', (_title, start) => {
     const makeWorld = worlds(makeKb());
     const { steps } = lengthOf(makeWorld, start, (ann) => ann.persist());
     let schedules = 0;
-    for (const [first, second] of pairs(steps, (step) => step + 1)) {
-      for (const givesBack of [false, true]) {
+    for (const [first, second] of pairs(steps, isWhole, (step) => step + 1)) {
+      for (const variant of ['bob stays', 'bob gives back', 'bob stood first']) {
         const world = makeWorld();
         start(world);
         const [ann, bob, cid] = [world.actor('ann'), world.actor('bob'), world.actor('cid')];
         ann.interruptions.set(first, () => {
           bob.insist();
-          if (givesBack) bob.release();
+          if (variant === 'bob gives back') bob.release();
         });
         ann.interruptions.set(second, () => void cid.insist());
+        if (variant === 'bob stood first') bob.join();
         ann.look();
         ann.look();
-        expect([first, second, givesBack, world.overlaps]).toEqual([first, second, givesBack, []]);
+        expect([first, second, variant, world.overlaps]).toEqual([first, second, variant, []]);
         for (const actor of [bob, cid, ann]) if (world.inside.has(actor.user)) expect(actor.stillHolds()).toBe(true);
         world.end();
         schedules++;
@@ -120,7 +119,7 @@ describe.each(STARTS)('from %s', (_title, start) => {
   it('three contenders, each interrupting the one before at any step: one holds', () => {
     const makeWorld = worlds(makeKb());
     const { steps } = lengthOf(makeWorld, start, (ann) => ann.persist());
-    for (const [outer, inner] of pairs(steps, () => 1)) {
+    for (const [outer, inner] of pairs(steps, isWhole, () => 1)) {
       const world = makeWorld();
       start(world);
       const [ann, bob, cid] = [world.actor('ann'), world.actor('bob'), world.actor('cid')];
@@ -163,7 +162,7 @@ describe.each(STARTS)('from %s', (_title, start) => {
   it('two contenders, one killed at any step while the other was let in at any earlier one: the third gets in', () => {
     const makeWorld = worlds(makeKb());
     const { steps } = lengthOf(makeWorld, start, (ann) => ann.persist());
-    for (const [first, killed] of pairs(steps, (step) => step + 1)) {
+    for (const [first, killed] of pairs(steps, isWhole, (step) => step + 1)) {
       const world = makeWorld();
       start(world);
       const [ann, bob, cid] = [world.actor('ann'), world.actor('bob'), world.actor('cid')];
@@ -185,13 +184,17 @@ describe.each(STARTS)('from %s', (_title, start) => {
 });
 
 describe('a waiter that stopped', () => {
-  it('and goes on at any step of being passed over: one holds, with its record', () => {
+  it.each([
+    ['before its first look', 0],
+    ['after it', 1],
+  ])('%s and goes on at any step of being passed over: one holds, with its record', (_title, looks) => {
     const makeWorld = worlds(makeKb());
     const run = (at: number): { world: World; steps: number; dee: Actor } => {
       const world = makeWorld();
       const [cid, dee, ann] = [world.actor('cid'), world.actor('dee'), world.actor('ann')];
       cid.look();
-      dee.look(); // waits, then stops
+      dee.join();
+      for (let look = 0; look < looks; look++) dee.look(); // waits, then stops
       cid.release();
       ann.interruptions.set(at, () => void dee.look());
       ann.insist();
