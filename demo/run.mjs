@@ -11,7 +11,7 @@ import { fileURLToPath } from 'node:url';
 const WRITERS_PER_CLONE = 4;
 const NOTES_PER_WRITER = 3;
 const INBOX = 'inbox';
-const MERGED_NOTE = 'Recipes/House sourdough.md';
+const MERGED_NOTE = 'recipes/Mühlgasse Sourdough.md';
 
 const kbCommand = fileURLToPath(new URL('../bin/run.js', import.meta.url));
 const vault = fileURLToPath(new URL('vault', import.meta.url));

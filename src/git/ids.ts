@@ -45,7 +45,7 @@ export function shortName(ref: RefName): string {
 }
 
 function isRefShape(name: string): boolean {
-  // eslint-disable-next-line no-control-regex -- control characters are what the rule is about
+   
   if (/[\0-\x20\x7f~^:?*[\\]|\.\.|@\{|\/\/|\.$|\/$/.test(name)) return false;
   return name.split('/').every((part) => part !== '' && !part.startsWith('.') && !part.endsWith('.lock'));
 }

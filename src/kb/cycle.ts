@@ -1,25 +1,21 @@
-import { KbError, isKbError } from '../errors.js';
 import { resolveIdentity, type Identities } from '../config/identity.js';
 import { asStorageError } from '../disk/durable.js';
+import { isKbError, KbError } from '../errors.js';
 import { asRefName, EMPTY_TREE, type Oid } from '../git/ids.js';
 import { GitIndex, type NewEntry } from '../git/index/index-file.js';
 import { sweepDeadLocks } from '../git/lock-marks.js';
 import { formatSignature, readCommit } from '../git/objects/commit.js';
-import { commitsSince, isAncestor, writeShallow } from '../git/objects/history.js';
-import { objectsToSend } from '../git/objects/objects-to-send.js';
 import { StagedObjects } from '../git/objects/staged.js';
 import { diffTrees, type TreeChange } from '../git/objects/tree-diff.js';
 import type { RepoPath } from '../git/paths.js';
-import { describeOwner } from '../lock/owner.js';
 import { withLock, type HeldLock } from '../lock/lock.js';
+import { describeOwner } from '../lock/owner.js';
 import { deadWordProbe } from '../lock/process-word.js';
-import type { Discovery, Remote } from '../remote/remote.js';
-import { retryDelays } from '../remote/retry.js';
 import { advance, finishInterruptedAdvance, treeOf } from './advance.js';
+import { Exchange, type Sight } from './exchange.js';
 import { integrate, type Integrated } from './integrate.js';
 import { recordSync } from './last-sync.js';
 import { checkedOutBranch, upstreamOf, type CheckedOutBranch, type Kb, type Upstream } from './open.js';
-import { connect } from './connect.js';
 import { requireFreeIndex, requireNothingInTheWay, requireSafeState } from './safe-state.js';
 
 /** Edits that lie uncommitted in the work tree, made a commit on top of the local branch. */
@@ -64,7 +60,7 @@ export interface CycleOutcome {
   readonly pushed: number;
   readonly merged: readonly RepoPath[];
   readonly createdBranch: boolean;
-  /** From the local branch as it was (with its edits) to the new one. */
+  /** From the work tree as it was to the new one. */
   readonly changes: readonly TreeChange[];
   readonly requests: number;
   readonly waitedMs: number;
@@ -79,38 +75,41 @@ export interface CycleOutcome {
  *   E_NETWORK with details.saved when the edit was kept as a local commit
  */
 export async function runCycle(kb: Kb, plan: CyclePlan): Promise<CycleOutcome> {
-  const { surroundings, settings } = kb;
-  const { disk, random, signal } = surroundings;
-  return withLock(
-    {
-      directory: kb.root,
-      operation: plan.operation,
-      command: `kb ${plan.operation}`,
-      timeoutMs: settings.lockTimeoutMs,
-      onWait: ({ owner, waitedMs }) =>
-        surroundings.report({ kind: 'waiting', holder: owner === undefined ? undefined : describeOwner(owner), waitedMs }),
-      ...(signal === undefined ? {} : { signal }),
-    },
-    async (held) => {
-      let cycle: Cycle | undefined;
-      try {
-        cycle = new Cycle(kb, plan, held);
-        return await cycle.run();
-      } catch (error) {
-        throw asStorageError(error, `finish kb ${plan.operation}`);
-      } finally {
-        cycle?.close();
-      }
-    },
-    { disk, random, identity: surroundings.identity },
-  );
+  const { disk, random, identity, signal, report } = kb.surroundings;
+  const request = {
+    directory: kb.root,
+    operation: plan.operation,
+    command: `kb ${plan.operation}`,
+    timeoutMs: kb.settings.lockTimeoutMs,
+    onWait: ({ owner, waitedMs }: { owner: Parameters<typeof describeOwner>[0] | undefined; waitedMs: number }): void =>
+      report({ kind: 'waiting', holder: owner && describeOwner(owner), waitedMs }),
+    ...(signal === undefined ? {} : { signal }),
+  };
+  const underLock = async (held: HeldLock): Promise<CycleOutcome> => {
+    let cycle: Cycle | undefined;
+    try {
+      cycle = new Cycle(kb, plan, held);
+      return await cycle.run();
+    } catch (error) {
+      throw asStorageError(error, `finish kb ${plan.operation}`);
+    } finally {
+      cycle?.close();
+    }
+  };
+  return withLock(request, underLock, { disk, random, identity });
 }
 
-/** Only this many times in a row may a push end with its reply lost before the edit is kept locally. */
-const MAX_LOST_REPLIES = 3;
+/** What the branch should be next, planned in objects and not yet pushed. */
+interface Planned {
+  readonly together: Integrated;
+  readonly edited: Oid | undefined;
+  /** undefined: neither side has a commit */
+  readonly target: Oid | undefined;
+  readonly changes: readonly TreeChange[];
+}
 
 class Cycle {
-  private remote: Remote | undefined;
+  private exchange: Exchange | undefined;
   private readonly identities: Identities;
   private readonly branch: CheckedOutBranch;
   private readonly upstream: Upstream | undefined;
@@ -118,194 +117,119 @@ class Cycle {
   private readonly who: string;
   private readonly fence: () => void;
   private edits: CollectedEdits | undefined;
-  /** Commits whose push ended without a reply; any of them may have landed, or may still. */
-  private readonly inDoubt: Oid[] = [];
 
   constructor(
     private readonly kb: Kb,
     private readonly plan: CyclePlan,
     private readonly held: HeldLock,
   ) {
-    const nowMs = kb.surroundings.clock.wall();
-    this.identities = resolveIdentity({
-      settings: kb.settings,
-      env: kb.surroundings.env,
-      nowMs,
-      offsetMinutes: kb.surroundings.clock.offsetMinutes(nowMs),
-    });
+    const { disk, env, clock, identity } = kb.surroundings;
+    const nowMs = clock.wall();
+    this.identities = resolveIdentity({ settings: kb.settings, env, nowMs, offsetMinutes: clock.offsetMinutes(nowMs) });
     this.who = formatSignature(this.identities.committer);
     this.fence = () => held.assertHeld();
-    sweepDeadLocks(kb.surroundings.disk, kb.gitDir, deadWordProbe(kb.surroundings.disk, kb.surroundings.identity));
+    sweepDeadLocks(disk, kb.gitDir, deadWordProbe(disk, identity));
     finishInterruptedAdvance(kb, { who: this.who, fence: this.fence });
-    this.index = GitIndex.read(kb.surroundings.disk, kb.gitDir);
+    this.index = GitIndex.read(disk, kb.gitDir);
     requireSafeState(kb, this.index);
     this.branch = checkedOutBranch(kb);
     this.upstream = upstreamOf(kb, this.branch.name);
   }
 
   async run(): Promise<CycleOutcome> {
-    const { plan } = this;
+    const { kb, plan } = this;
     this.edits = plan.collect?.({ branch: this.branch, identities: this.identities, index: this.index });
-    if (this.upstream === undefined || !this.kb.settings.gitEnabled || (!plan.pull && !plan.push)) return this.keepLocally();
+    if (this.upstream === undefined || !kb.settings.gitEnabled || (!plan.pull && !plan.push)) return this.keepLocally();
     try {
-      const outcome = await this.exchange(this.upstream);
-      recordSync(this.kb, undefined);
+      const outcome = await this.share(this.upstream);
+      recordSync(kb, undefined);
       return outcome;
     } catch (error) {
       const known = asStorageError(error, `finish kb ${plan.operation}`);
-      if (known instanceof KbError) recordSync(this.kb, known);
+      if (known instanceof KbError) recordSync(kb, known);
       if (isKbError(known, 'E_NETWORK')) throw await this.savedLocally(known);
       throw known;
     }
   }
 
   close(): void {
-    this.remote?.close();
+    this.exchange?.close();
   }
 
-  private async exchange(upstream: Upstream): Promise<CycleOutcome> {
-    const { kb, plan, branch } = this;
-    const { clock, random, signal } = kb.surroundings;
-    const deadline = clock.monotonic() + kb.settings.gitTimeoutMs;
-    const delays = retryDelays(random);
-    const remote = (this.remote = await connect(kb, upstream));
+  private async share(upstream: Upstream): Promise<CycleOutcome> {
+    const { kb, plan, who, fence } = this;
+    const exchange = await Exchange.open(kb, upstream, { operation: plan.operation, mayPull: plan.pull, who, fence });
+    this.exchange = exchange;
     for (;;) {
-      const seen = kb.refs.resolve(upstream.tracking);
-      const remoteTip = await this.discover(remote, upstream, seen);
-      if (remoteTip !== undefined && remoteTip !== seen) await this.bring(remote, upstream, remoteTip, seen);
-
-      const staged = new StagedObjects(kb.objects);
-      const landedInDoubt = this.findLanded(remoteTip);
-      const together = landedInDoubt === undefined ? this.integrate(staged, remoteTip, seen) : this.adopt(remoteTip);
-      const edited = landedInDoubt ?? (await plan.edit?.(tipOf(staged, together.tip), this.identities));
-      const target = edited === undefined || landedInDoubt !== undefined ? together.tip : edited;
-      if (target === undefined) return this.outcome({ together, edited, target, remoteTip, landed: true, createdBranch: false, pushed: 0 });
-      const changes = this.requireRoom(staged, target);
-      staged.persist();
-
-      const needsPush = plan.push && target !== remoteTip;
-      const shallow = kb.shallow();
-      const toPush = needsPush ? commitsSince(kb.objects, remoteTip, target, shallow).commits : [];
-      const pushed = toPush.length;
-      if (needsPush) {
-        requireFreeIndex(kb);
-        this.fence();
-        kb.surroundings.report({ kind: 'step', text: `pushing ${pushed} ${pushed === 1 ? 'commit' : 'commits'}` });
-        const result = await remote.push({
-          ref: upstream.ref,
-          from: remoteTip ?? null,
-          to: target,
-          objects: kb.objects,
-          oids: [...objectsToSend(kb.objects, { commits: toPush.reverse(), known: kb.objects }, [])],
-          shallow,
-          fence: this.fence,
-          who: this.who,
-        });
-        if (result.kind === 'refused') {
-          throw new KbError('E_REFUSED', `the remote refused the push: ${result.message}`, { details: { remoteMessage: result.message } });
-        }
-        if (result.kind === 'unknown') {
-          this.inDoubt.push(target);
-          if (this.inDoubt.length >= MAX_LOST_REPLIES) throw result.cause;
-        }
-        if (result.kind !== 'landed') {
-          if (!plan.pull) throw movedWithoutPull(upstream);
-          const delay = delays.next().value ?? 0;
-          if (clock.monotonic() + delay > deadline) {
-            throw new KbError('E_NETWORK', `other writers were faster for ${kb.settings.gitTimeoutMs / 1000} s`);
-          }
-          if (delay > 0) await clock.sleep(delay, signal);
-          continue;
-        }
+      const sight = await this.look(exchange, upstream);
+      const next = await this.planUpon(sight, exchange.findLanded(sight.tip));
+      if (next.target === undefined) return this.outcome(next, { landed: true });
+      if (!plan.push || next.target === sight.tip) {
+        this.advanceTo(next.target);
+        return this.outcome(next, { landed: next.target === sight.tip });
       }
-      const createdBranch = needsPush && remoteTip === undefined;
-      if (createdBranch) kb.surroundings.report({ kind: 'warning', text: `created branch ${upstream.ref} on the remote` });
-      if (needsPush) this.followLanding(upstream, target);
-      else this.advanceTo(target);
-      const landed = target === remoteTip || needsPush;
-      return this.outcome({ together, edited, target, remoteTip, landed, createdBranch, pushed, changes });
+      requireFreeIndex(kb);
+      const pushed = await exchange.push(sight.tip, next.target);
+      if (pushed !== undefined) {
+        const createdBranch = sight.tip === undefined;
+        if (createdBranch) kb.surroundings.report({ kind: 'warning', text: `created branch ${upstream.ref} on the remote` });
+        this.followLanding(exchange, next.target);
+        return this.outcome(next, { landed: true, pushed, createdBranch });
+      }
+      await exchange.pause();
     }
   }
 
-  /** One request. Only who means to push asks for the push advertisement: a reader may have no right to it. */
-  private async discover(remote: Remote, upstream: Upstream, seen: Oid | undefined): Promise<Oid | undefined> {
-    const { plan, branch, kb } = this;
+  private async look(exchange: Exchange, upstream: Upstream): Promise<Sight> {
+    const { kb, plan, branch } = this;
+    const seen = kb.refs.resolve(upstream.tracking);
     const hasOwn = plan.edit !== undefined || this.edits !== undefined || branch.commit !== seen;
-    const ask = (intent: 'read' | 'write'): Promise<Discovery> => remote.discover(intent, [upstream.ref]);
-    kb.surroundings.report({ kind: 'step', text: `asking ${remote.displayUrl}` });
-    const writes = plan.push && hasOwn;
-    let discovery = await ask(writes ? 'write' : 'read');
+    const own = { commit: branch.commit, push: plan.push && hasOwn };
+    const sight = await exchange.look(own);
     // A branch that vanished from the remote is made again, which needs the other advertisement.
-    if (plan.push && !writes && !discovery.refs.has(upstream.ref) && branch.commit !== undefined) discovery = await ask('write');
-    return discovery.refs.get(upstream.ref);
+    if (sight.tip === undefined && plan.push && !own.push && branch.commit !== undefined) return exchange.look({ ...own, push: true });
+    return sight;
   }
 
-  /** Fetches the remote's tip and remembers it. Objects are stored and verified before any ref names them. */
-  private async bring(remote: Remote, upstream: Upstream, remoteTip: Oid, seen: Oid | undefined): Promise<void> {
-    const { kb, branch } = this;
-    if (!this.plan.pull) throw movedWithoutPull(upstream);
-    if (branch.commit !== remoteTip) {
-      const receiver = kb.objects.receivePack({});
-      try {
-        const result = await remote.fetch({
-          wants: [remoteTip],
-          haves: [...new Set([seen, branch.commit].filter((oid) => oid !== undefined))],
-          shallow: kb.shallow(),
-          sink: receiver,
-          onProgress: (progress) => kb.surroundings.report({ kind: 'progress', ...progress }),
-        });
-        if (result.empty) receiver.abort();
-        else receiver.finish();
-        if (result.shallow.length > 0 || result.unshallow.length > 0) {
-          const shallow = new Set([...kb.shallow(), ...result.shallow]);
-          for (const oid of result.unshallow) shallow.delete(oid);
-          writeShallow(kb.surroundings.disk, kb.gitDir, shallow, kb.lockMarks);
-        }
-      } catch (error) {
-        receiver.abort();
-        throw error;
-      }
+  /** @param landed a commit of this cycle that turned out to have landed: the remote's tip holds all of it */
+  private async planUpon(sight: Sight, landed: Oid | undefined): Promise<Planned> {
+    const staged = new StagedObjects(this.kb.objects);
+    if (landed !== undefined) {
+      const together = { tip: sight.tip, pulled: 0, merged: [], rewritten: false };
+      return this.settle(staged, together, landed, sight.tip);
     }
-    this.remember(upstream, remoteTip);
-  }
-
-  private remember(upstream: Upstream, commit: Oid): void {
-    const { kb } = this;
-    if (kb.refs.resolve(upstream.tracking) === commit) return;
-    kb.refs.update({ name: upstream.tracking, to: commit, message: `kb ${this.plan.operation}`, who: this.who, fence: this.fence });
-  }
-
-  private findLanded(remoteTip: Oid | undefined): Oid | undefined {
-    if (remoteTip === undefined) return undefined;
-    const shallow = this.kb.shallow();
-    return this.inDoubt.find((commit) => commit === remoteTip || isAncestor(this.kb.objects, commit, remoteTip, shallow));
-  }
-
-  /** A push whose reply was lost did land: the remote's tip holds all that this cycle brought. */
-  private adopt(remoteTip: Oid | undefined): Integrated {
-    return { tip: remoteTip, pulled: 0, merged: [], rewritten: false };
-  }
-
-  private integrate(staged: StagedObjects, remoteTip: Oid | undefined, seen: Oid | undefined): Integrated {
-    const { kb, branch } = this;
     const together = integrate({
       staged,
-      shallow: kb.shallow(),
-      local: this.edits?.commit ?? branch.commit,
-      remote: remoteTip,
-      tracking: seen,
+      shallow: this.kb.shallow(),
+      local: this.edits?.commit ?? this.branch.commit,
+      remote: sight.tip,
+      tracking: sight.seen,
       committer: this.identities.committer,
     });
-    if (together.rewritten && branch.commit !== undefined) this.backUp(branch.commit);
-    return together;
+    if (together.rewritten && this.branch.commit !== undefined) this.backUp(this.branch.commit);
+    return this.planEdit(staged, together);
+  }
+
+  private async planEdit(staged: StagedObjects, together: Integrated): Promise<Planned> {
+    const { tip } = together;
+    const tree = tip === undefined ? EMPTY_TREE : readCommit(staged, tip).tree;
+    const edited = await this.plan.edit?.({ commit: tip, tree, staged }, this.identities);
+    return this.settle(staged, together, edited, edited ?? tip);
+  }
+
+  /** The plan's objects are stored only when nothing stands in the way of its files. */
+  private settle(staged: StagedObjects, together: Integrated, edited: Oid | undefined, target: Oid | undefined): Planned {
+    const changes = target === undefined ? [] : this.requireRoom(staged, target);
+    staged.persist();
+    return { together, edited, target, changes };
   }
 
   /** After the remote's history was rewritten, the old local branch stays reachable by name. */
   private backUp(commit: Oid): void {
-    const { kb } = this;
+    const { kb, who, fence } = this;
     const moment = new Date(kb.surroundings.clock.wall()).toISOString().replace(/[:.]/g, '-');
     const name = asRefName(`refs/kb/backup/${moment}`);
-    kb.refs.update({ name, to: commit, message: 'kb: before following a rewritten remote branch', who: this.who, fence: this.fence });
+    kb.refs.update({ name, to: commit, message: 'kb: before following a rewritten remote branch', who, fence });
     kb.surroundings.report({ kind: 'warning', text: `the remote branch was rewritten; what you had is kept as ${name}` });
   }
 
@@ -324,10 +248,10 @@ class Cycle {
    * Once the push has landed, nothing that goes wrong on this side may make the edit look failed: the
    * caller would repeat it. The branch then simply stays behind, and the next sync brings it up.
    */
-  private followLanding(upstream: Upstream, target: Oid): void {
+  private followLanding(exchange: Exchange, target: Oid): void {
     const { kb } = this;
     try {
-      this.remember(upstream, target);
+      exchange.remember(target);
       // A file may have been edited while the push was under way.
       this.requireRoom(new StagedObjects(kb.objects), target);
       this.advanceTo(target);
@@ -340,33 +264,18 @@ class Cycle {
   }
 
   private advanceTo(target: Oid): void {
-    const { kb, branch } = this;
-    if (target === branch.commit && this.edits === undefined) return;
-    advance(
-      kb,
-      { branch: branch.ref, from: branch.commit ?? null, to: target, fromTree: this.worktreeTree() },
-      {
-        who: this.who,
-        message: `kb ${this.plan.operation}`,
-        fence: this.fence,
-        ...(this.edits === undefined ? {} : { entries: this.edits.entries }),
-      },
-    );
+    const { kb, branch, who, fence, edits } = this;
+    if (target === branch.commit && edits === undefined) return;
+    const step = { branch: branch.ref, from: branch.commit ?? null, to: target, fromTree: this.worktreeTree() };
+    advance(kb, step, { who, message: `kb ${this.plan.operation}`, fence, ...(edits === undefined ? {} : { entries: edits.entries }) });
   }
 
   /** No remote, or the command asked for none: the edit becomes a local commit and nothing else. */
   private async keepLocally(): Promise<CycleOutcome> {
-    const { kb, branch } = this;
-    const staged = new StagedObjects(kb.objects);
-    const local = this.edits?.commit ?? branch.commit;
-    const together: Integrated = { tip: local, pulled: 0, merged: [], rewritten: false };
-    const edited = await this.plan.edit?.(tipOf(staged, local), this.identities);
-    const target = edited ?? local;
-    if (target === undefined) return this.outcome({ together, edited, target, remoteTip: undefined, landed: false, createdBranch: false, pushed: 0 });
-    const changes = this.requireRoom(staged, target);
-    staged.persist();
-    this.advanceTo(target);
-    return this.outcome({ together, edited, target, remoteTip: undefined, landed: false, createdBranch: false, pushed: 0, changes });
+    const tip = this.edits?.commit ?? this.branch.commit;
+    const next = await this.planEdit(new StagedObjects(this.kb.objects), { tip, pulled: 0, merged: [], rewritten: false });
+    if (next.target !== undefined) this.advanceTo(next.target);
+    return this.outcome(next, { landed: false });
   }
 
   /**
@@ -374,12 +283,9 @@ class Cycle {
    * A commit whose push got no reply is kept as it is, under the same id, so that it can never land twice.
    */
   private async savedLocally(cause: KbError): Promise<KbError> {
-    const doubtful = this.inDoubt.at(-1);
-    let kept: Oid | undefined;
-    if (doubtful !== undefined) {
-      this.advanceTo(doubtful);
-      kept = doubtful;
-    } else if (this.plan.edit !== undefined || this.edits !== undefined) {
+    let kept = this.exchange?.lastInDoubt;
+    if (kept !== undefined) this.advanceTo(kept);
+    else if (this.plan.edit !== undefined || this.edits !== undefined) {
       const outcome = await this.keepLocally();
       kept = outcome.edited ?? outcome.after;
     }
@@ -387,44 +293,29 @@ class Cycle {
     return new KbError('E_NETWORK', `${cause.message}; the edit is saved locally as ${kept.slice(0, 10)}`, {
       cause,
       hint: 'it goes out with the next: kb sync',
+      retryable: cause.retryable,
       details: { ...cause.details, saved: kept },
     });
   }
 
-  private outcome(at: {
-    together: Integrated;
-    edited: Oid | undefined;
-    target: Oid | undefined;
-    remoteTip: Oid | undefined;
-    landed: boolean;
-    createdBranch: boolean;
-    pushed: number;
-    changes?: readonly TreeChange[];
-  }): CycleOutcome {
+  private outcome(
+    { together, edited, target, changes }: Planned,
+    end: { readonly landed: boolean; readonly pushed?: number; readonly createdBranch?: boolean },
+  ): CycleOutcome {
     return {
       branch: this.branch.name,
       before: this.branch.commit,
-      after: at.target,
-      edited: at.edited,
-      landed: at.landed,
+      after: target,
+      edited,
+      landed: end.landed,
       hasRemote: this.upstream !== undefined,
-      pulled: at.together.pulled,
-      pushed: at.pushed,
-      merged: at.together.merged,
-      createdBranch: at.createdBranch,
-      changes: at.changes ?? [],
-      requests: this.remote?.requests ?? 0,
-      waitedMs: this.held.waitedMs,
+      pulled: together.pulled,
+      pushed: end.pushed ?? 0,
+      merged: together.merged,
+      createdBranch: end.createdBranch ?? false,
+      changes,
+      requests: this.exchange?.requests ?? 0,
+      waitedMs: Math.round(this.held.waitedMs),
     };
   }
-}
-
-function tipOf(staged: StagedObjects, commit: Oid | undefined): Tip {
-  return { commit, tree: commit === undefined ? EMPTY_TREE : readCommit(staged, commit).tree, staged };
-}
-
-function movedWithoutPull(upstream: Upstream): KbError {
-  return new KbError('E_UNSAFE_STATE', `the remote branch ${upstream.ref} has commits that are not here, and pulling was switched off`, {
-    hint: 'kb sync',
-  });
 }

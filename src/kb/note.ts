@@ -44,7 +44,8 @@ export interface NoteResult {
 export async function addNote(kb: Kb, request: NoteRequest): Promise<NoteResult> {
   const { clock } = kb.surroundings;
   const start = clock.monotonic();
-  let path: RepoPath | undefined;
+  // A push in doubt may land although a later plan, with another path, took its place.
+  const paths = new Map<Oid, RepoPath>();
   // A repeated id adds nothing to the tip; the commit that carries it is reported instead.
   let repeated: Oid | undefined;
 
@@ -52,12 +53,15 @@ export async function addNote(kb: Kb, request: NoteRequest): Promise<NoteResult>
     const earlier = request.id === undefined ? undefined : findNoteById(kb, tip, request.id);
     repeated = earlier?.commit;
     if (earlier !== undefined) {
-      path = earlier.path;
+      paths.set(earlier.commit, earlier.path);
       return undefined;
     }
     const note = await planNote(openTipView(kb, tip), request);
-    path = note.path;
-    return commitNote(tip, note, request, identities);
+    const commit = commitNote(tip, note, request, identities);
+    // Nothing to commit: the tip holds exactly these bytes already.
+    const holder = commit ?? tip.commit;
+    if (holder !== undefined) paths.set(holder, note.path);
+    return commit;
   };
 
   const outcome = await runCycle(kb, {
@@ -67,6 +71,7 @@ export async function addNote(kb: Kb, request: NoteRequest): Promise<NoteResult>
     edit,
   });
   const commit = repeated ?? outcome.edited ?? outcome.after;
+  const path = commit === undefined ? undefined : paths.get(commit);
   if (path === undefined || commit === undefined) throw new KbError('E_INTERNAL', 'the cycle ended without a note');
   const upstream = upstreamOf(kb, outcome.branch);
   return {

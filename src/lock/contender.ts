@@ -41,7 +41,7 @@ export interface Waiting {
 export interface Held {
   readonly directory: HeldDirectory;
   /** Gives the lock back and stops the heartbeat. @throws the file system's errors */
-  release(): void;
+  readonly release: () => void;
 }
 
 /** One process's attempt at the lock: joins the line, then looks again and again. Each look is synchronous. */

@@ -24,5 +24,8 @@ export function deadWordProbe(disk: Disk, me: ProcessIdentity): (word: string) =
 }
 
 function placeOf({ host, bootId, pidNamespace }: ProcessIdentity): string {
-  return createHash('sha256').update(JSON.stringify([host, bootId, pidNamespace])).digest('hex').slice(0, 16);
+  return createHash('sha256')
+    .update(JSON.stringify([host, bootId, pidNamespace]))
+    .digest('hex')
+    .slice(0, 16);
 }

@@ -38,8 +38,8 @@ export class Wait {
   report(owner: OwnerRecord | undefined, place: number, inProcess: boolean): void {
     const atMs = this.clock.monotonicMs();
     const last = this.lastReport;
-    const isNews = last?.holder !== owner?.id || last?.inProcess !== inProcess || last === undefined;
-    if (!isNews && atMs - last.atMs < REPORT_EVERY_MS) return;
+    const isOldNews = last !== undefined && last.holder === owner?.id && last.inProcess === inProcess;
+    if (isOldNews && atMs - last.atMs < REPORT_EVERY_MS) return;
     this.lastReport = { atMs, holder: owner?.id, inProcess };
     this.onWait?.({ owner, waitedMs: this.waitedMs, inProcess, place });
   }

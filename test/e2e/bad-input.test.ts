@@ -129,7 +129,7 @@ describe.skipIf(!nativeGit.available)('bad input: its exit code, a message, a hi
       ['a cherry-pick', 'CHERRY_PICK_HEAD'],
       ['a revert', 'REVERT_HEAD'],
     ])('%s of native git in progress is exit 7', async (_, file) => {
-      writeFileSync(join(clone, '.git', file), `${git(clone, ['rev-parse', 'HEAD'])}`);
+      writeFileSync(join(clone, '.git', file), git(clone, ['rev-parse', 'HEAD']));
       await expectRefusal(['note', 'x'], 'E_UNSAFE_STATE', 7);
       await expectRefusal(['sync'], 'E_UNSAFE_STATE', 7);
     });

@@ -28,7 +28,7 @@ describe('a holder in another process', () => {
     const holder = start(directory, 'hold');
     await holder.line('held');
     expect(inspectLock(directory)).toMatchObject({ held: true, stale: false, owner: { pid: holder.process.pid } });
-    expect(() => removeStaleLock(directory)).toThrowError(expect.objectContaining({ code: 'E_LOCK_TIMEOUT' }));
+    expect(() => removeStaleLock(directory)).toThrow(expect.objectContaining({ code: 'E_LOCK_TIMEOUT' }));
     const reports: WaitReport[] = [];
     const onWait = (report: WaitReport): void => {
       if (reports.push(report) === 1) holder.process.stdin.end();
@@ -110,7 +110,7 @@ describe.skipIf(!canUnshare)('a holder in another pid namespace (needs unshare a
     const state = inspectLock(directory);
     expect(state).toMatchObject({ held: true, stale: false });
     expect(state.owner?.pid).toBeLessThan(10); // a number that here belongs to somebody else
-    expect(() => removeStaleLock(directory)).toThrowError(expect.objectContaining({ code: 'E_LOCK_TIMEOUT' }));
+    expect(() => removeStaleLock(directory)).toThrow(expect.objectContaining({ code: 'E_LOCK_TIMEOUT' }));
     holder.process.kill('SIGKILL');
     await holder.ended;
     expect(inspectLock(directory)).toMatchObject({ held: true, stale: false });

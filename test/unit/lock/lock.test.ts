@@ -384,7 +384,7 @@ describe('assertHeld', () => {
     const { deps, request } = setUp();
     let kept: HeldLock | undefined;
     await withLock(request, async (held) => void (kept = held), deps);
-    expect(() => kept?.assertHeld()).toThrowError(expect.objectContaining({ code: 'E_LOCK_LOST' }));
+    expect(() => kept?.assertHeld()).toThrow(expect.objectContaining({ code: 'E_LOCK_LOST' }));
   });
 
   it('fails closed when the lock cannot be read', async () => {

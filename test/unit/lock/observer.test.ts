@@ -6,11 +6,11 @@ function setUp() {
   const clock = new FakeClock();
   const observer = new Observer(fates({ ann: 'alive', dan: 'dead' }), clock, 120_000);
   /** Looks every 500 ms for so long; the verdict of the last look. */
-  const watch = (ms: number, trace: string, user: string | undefined = 'far'): boolean => {
-    let verdict = observer.isDead('lock', user === undefined ? undefined : madeUpOwner(user), trace);
+  const watch = (ms: number, trace: string, user: string | null = 'far'): boolean => {
+    let verdict = observer.isDead('lock', user === null ? undefined : madeUpOwner(user), trace);
     for (let passed = 0; passed < ms; passed += 500) {
       clock.nowMs += 500;
-      verdict = observer.isDead('lock', user === undefined ? undefined : madeUpOwner(user), trace);
+      verdict = observer.isDead('lock', user === null ? undefined : madeUpOwner(user), trace);
     }
     return verdict;
   };
@@ -25,7 +25,7 @@ describe('Observer', () => {
   });
 
   it('passes over an owner of unknown fate, or without a record, after 120 s without a change', () => {
-    for (const user of ['far', undefined]) {
+    for (const user of ['far', null]) {
       const { watch } = setUp();
       expect(watch(119_500, 'x', user)).toBe(false);
       expect(watch(500, 'x', user)).toBe(true);

@@ -1,0 +1,184 @@
+import { KbError } from '../errors.js';
+import type { Oid } from '../git/ids.js';
+import { commitsSince, isAncestor, writeShallow } from '../git/objects/history.js';
+import { objectsToSend } from '../git/objects/objects-to-send.js';
+import type { Remote } from '../remote/remote.js';
+import { retryDelays } from '../remote/retry.js';
+import { connect } from './connect.js';
+import type { Kb, Upstream } from './open.js';
+
+export interface ExchangeRules {
+  readonly operation: string;
+  /** Bring in what the remote has; without it a remote that has moved is an error. */
+  readonly mayPull: boolean;
+  /** Formatted committer, for reflogs. */
+  readonly who: string;
+  /** Throws when the KB's lock is no longer ours; called before each ref write and push. */
+  readonly fence: () => void;
+}
+
+/** Where the remote branch is. */
+export interface Sight {
+  /** undefined: the branch does not exist there */
+  readonly tip: Oid | undefined;
+  /** Where it was when last seen before. */
+  readonly seen: Oid | undefined;
+}
+
+/** Only this many times in a row may a push end with its reply lost before the edit is kept locally. */
+const MAX_LOST_REPLIES = 3;
+
+/**
+ * One conversation with the remote, over one connection, limited by the settings' deadline.
+ *
+ * Invariant: a commit whose push got no reply is in doubt until the branch itself was looked at, and no
+ * commit in doubt is ever made again under another id once it is found there. So "accepted, reply lost"
+ * cannot land an edit twice. (Broken by: test/e2e/bad-input.test.ts, "a push whose reply is lost")
+ */
+export class Exchange {
+  private readonly doubtful: Oid[] = [];
+  private readonly delays: Generator<number>;
+
+  private constructor(
+    private readonly kb: Kb,
+    private readonly upstream: Upstream,
+    private readonly rules: ExchangeRules,
+    private readonly remote: Remote,
+  ) {
+    const { clock, random } = kb.surroundings;
+    const deadline = clock.monotonic() + kb.settings.gitTimeoutMs;
+    this.delays = retryDelays(random, { remainingMs: () => deadline - clock.monotonic() });
+  }
+
+  static async open(kb: Kb, upstream: Upstream, rules: ExchangeRules): Promise<Exchange> {
+    return new Exchange(kb, upstream, rules, await connect(kb, upstream));
+  }
+
+  get requests(): number {
+    return this.remote.requests;
+  }
+
+  /** The last commit whose push got no reply. */
+  get lastInDoubt(): Oid | undefined {
+    return this.doubtful.at(-1);
+  }
+
+  /**
+   * Asks where the branch is (one request) and brings in what is new there (one more).
+   * @param own what the local branch holds; `push`: there is something to push, so the advertisement for
+   *   pushers is asked for, which needs push rights; a reader must not need them
+   */
+  async look(own: { readonly commit: Oid | undefined; readonly push: boolean }): Promise<Sight> {
+    const { kb, remote, upstream } = this;
+    kb.surroundings.report({ kind: 'step', text: `asking ${remote.displayUrl}` });
+    const seen = kb.refs.resolve(upstream.tracking);
+    const { refs } = await remote.discover(own.push ? 'write' : 'read', [upstream.ref]);
+    const tip = refs.get(upstream.ref);
+    if (tip !== undefined && tip !== seen) await this.bring(tip, seen, own.commit);
+    return { tip, seen };
+  }
+
+  /** Of the commits in doubt the one that the branch holds. */
+  findLanded(tip: Oid | undefined): Oid | undefined {
+    if (tip === undefined || this.doubtful.length === 0) return undefined;
+    const shallow = this.kb.shallow();
+    return this.doubtful.find((commit) => isAncestor(this.kb.objects, commit, tip, shallow));
+  }
+
+  /**
+   * One compare-and-swap of the remote branch (one request).
+   * @returns how many commits landed; undefined: look again, somebody was faster or no reply came
+   * @throws KbError E_REFUSED, E_AUTH, E_NETWORK (the last reply that may be lost was lost), E_LOCK_LOST
+   */
+  async push(from: Oid | undefined, to: Oid): Promise<number | undefined> {
+    const { kb, remote, upstream, rules } = this;
+    const shallow = kb.shallow();
+    const { commits } = commitsSince(kb.objects, from, to, shallow);
+    const newestFirst = [...commits].reverse();
+    kb.surroundings.report({ kind: 'step', text: `pushing ${commits.length} ${commits.length === 1 ? 'commit' : 'commits'}` });
+    rules.fence();
+    const outcome = await remote.push({
+      ref: upstream.ref,
+      from: from ?? null,
+      to,
+      objects: kb.objects,
+      oids: [...objectsToSend(kb.objects, { commits: newestFirst, known: kb.objects }, [])],
+      shallow,
+      fence: rules.fence,
+      who: rules.who,
+    });
+    switch (outcome.kind) {
+      case 'landed':
+        return commits.length;
+      case 'race':
+        return undefined;
+      case 'refused':
+        throw new KbError('E_REFUSED', `the remote refused the push: ${outcome.message}`, { details: { remoteMessage: outcome.message } });
+      case 'unknown':
+        this.doubtful.push(to);
+        if (this.doubtful.length >= MAX_LOST_REPLIES) throw outcome.cause;
+        return undefined;
+    }
+  }
+
+  /** Waits before the next try. @throws KbError E_NETWORK when the time is up; E_UNSAFE_STATE when pulling is off */
+  async pause(): Promise<void> {
+    const { kb } = this;
+    if (!this.rules.mayPull) throw this.movedWithoutPull();
+    const next = this.delays.next();
+    if (next.done === true) {
+      throw new KbError('E_NETWORK', `other writers were faster for ${kb.settings.gitTimeoutMs / 1000} s`);
+    }
+    if (next.value > 0) await kb.surroundings.clock.sleep(next.value, kb.surroundings.signal);
+  }
+
+  /** Moves the remote-tracking branch. */
+  remember(commit: Oid): void {
+    const { kb, upstream, rules } = this;
+    if (kb.refs.resolve(upstream.tracking) === commit) return;
+    kb.refs.update({ name: upstream.tracking, to: commit, message: `kb ${rules.operation}`, who: rules.who, fence: rules.fence });
+  }
+
+  close(): void {
+    this.remote.close();
+  }
+
+  /** Objects are stored and verified before any ref names them: a fetch that is cut leaves nothing behind. */
+  private async bring(tip: Oid, seen: Oid | undefined, own: Oid | undefined): Promise<void> {
+    const { kb, remote } = this;
+    if (!this.rules.mayPull) throw this.movedWithoutPull();
+    if (tip !== own) {
+      const receiver = kb.objects.receivePack({});
+      try {
+        const result = await remote.fetch({
+          wants: [tip],
+          haves: [...new Set([seen, own].filter((oid) => oid !== undefined))],
+          shallow: kb.shallow(),
+          sink: receiver,
+          onProgress: (progress) => kb.surroundings.report({ kind: 'progress', ...progress }),
+        });
+        if (result.empty) receiver.abort();
+        else receiver.finish();
+        this.noteShallow(result);
+      } catch (error) {
+        receiver.abort();
+        throw error;
+      }
+    }
+    this.remember(tip);
+  }
+
+  private noteShallow(result: { readonly shallow: readonly Oid[]; readonly unshallow: readonly Oid[] }): void {
+    const { kb } = this;
+    if (result.shallow.length === 0 && result.unshallow.length === 0) return;
+    const shallow = new Set([...kb.shallow(), ...result.shallow]);
+    for (const oid of result.unshallow) shallow.delete(oid);
+    writeShallow(kb.surroundings.disk, kb.gitDir, shallow, kb.lockMarks);
+  }
+
+  private movedWithoutPull(): KbError {
+    return new KbError('E_UNSAFE_STATE', `the remote branch ${this.upstream.ref} has commits that are not here, and pulling was switched off`, {
+      hint: 'kb sync',
+    });
+  }
+}
