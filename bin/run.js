@@ -1,13 +1,94 @@
 #!/usr/bin/env node
+'use strict';
 
-// Not `import`: for that Node would load everything that can be reached from `fs`, streams first of all.
-const builtin = process.getBuiltinModule ?? (await import('node:module')).createRequire(import.meta.url);
-const { readFileSync, statSync } = builtin('node:fs');
-const { isAbsolute, join } = builtin('node:path');
+// CommonJS, and `require` only where it is needed: as an ES module this file alone would cost every start 3 ms.
+const { mkdirSync, readFileSync, readdirSync, renameSync, statSync, unlinkSync, writeFileSync } = require('node:fs');
+const { isAbsolute, join } = require('node:path');
 
-const { version, engines } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
+const root = join(__dirname, '..');
+const { version, engines } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
 const oldest = Number(/\d+/.exec(engines.node)[0]);
 const argv = process.argv.slice(2);
+
+/**
+ * The program is one file. V8 keeps what it compiled of it, for each command by itself, in the user's cache:
+ * the second start of a command then skips 20 ms of compiling. (Node's own compile cache does the same from
+ * Node 22 on; this works on every one.)
+ */
+function loadProgram() {
+  const file = join(root, 'dist/program/kb.cjs');
+  const cache = openCache(file);
+  const { createRequire } = require('node:module');
+  const { Script } = require('node:vm');
+  const cachedData = cache?.read();
+  // It is ASCII: as one byte a character it is read fastest.
+  const script = new Script(readFileSync(file, 'latin1'), { filename: file, ...(cachedData && { cachedData }) });
+  const program = { exports: {} };
+  script.runInThisContext()(program.exports, createRequire(file), program, file, join(file, '..'));
+  // At the end all functions that the command needed have been compiled; only those are kept.
+  const isStale = cachedData === undefined || script.cachedDataRejected;
+  const isKept = cache !== undefined && program.exports.hasCommand(argv[0] ?? '');
+  if (isKept && isStale) process.on('exit', () => cache.write(script.createCachedData()));
+  return program.exports;
+}
+
+/**
+ * What lies in the cache is executed. So it is never in the shared temporary directory, nor in the home of
+ * another user, as under a `sudo` that keeps HOME; a file that is damaged is seen by its checksum.
+ */
+function openCache(program) {
+  const { HOME, USERPROFILE, XDG_CACHE_HOME } = process.env;
+  const home = XDG_CACHE_HOME || HOME || USERPROFILE;
+  if (!home || !isAbsolute(home)) return undefined;
+  const directory = join(XDG_CACHE_HOME || join(home, '.cache'), 'kb', 'compiled');
+  const command = /^[a-z]{1,20}$/.test(argv[0] ?? '') ? argv[0] : 'none';
+  try {
+    if (process.getuid !== undefined && statSync(home).uid !== process.getuid()) return undefined;
+    const { size, mtimeMs } = statSync(program);
+    const build = `${version}-${process.version}-${process.arch}-${size}-${Math.trunc(mtimeMs)}`;
+    return new CodeCache(directory, build, command);
+  } catch {
+    return undefined; // no home: a start without a cache is slower, nothing more
+  }
+}
+
+class CodeCache {
+  constructor(directory, build, command) {
+    this.directory = directory;
+    this.build = build;
+    this.file = join(directory, `${build}-${command}.bin`);
+  }
+
+  read() {
+    try {
+      const bytes = readFileSync(this.file);
+      const data = bytes.subarray(20);
+      return checksum(data).equals(bytes.subarray(0, 20)) ? data : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
+  write(data) {
+    const temporary = `${this.file}.${process.pid}`;
+    try {
+      mkdirSync(this.directory, { recursive: true, mode: 0o700 });
+      for (const name of readdirSync(this.directory)) if (!name.startsWith(this.build)) unlinkSync(join(this.directory, name));
+      writeFileSync(temporary, Buffer.concat([checksum(data), data]), { mode: 0o600 });
+      renameSync(temporary, this.file);
+    } catch {
+      try {
+        unlinkSync(temporary);
+      } catch {
+        // a cache that cannot be written is done without
+      }
+    }
+  }
+}
+
+function checksum(data) {
+  return require('node:crypto').createHash('sha1').update(data).digest();
+}
 
 if (Number.parseInt(process.versions.node, 10) < oldest) {
   process.stderr.write(`kb: Node ${process.versions.node} is too old; kb ${version} needs Node ${oldest} or newer.\n`);
@@ -18,24 +99,5 @@ if (Number.parseInt(process.versions.node, 10) < oldest) {
   const text = `kb ${version} (node ${facts.node}, ${facts.platform} ${facts.arch})`;
   process.stdout.write(`${argv.includes('--json') ? JSON.stringify({ ok: true, ...facts }) : text}\n`);
 } else {
-  const cache = ownCacheDirectory();
-  if (cache !== undefined) builtin('node:module').enableCompileCache?.(join(cache, 'kb', 'compiled'));
-  const { start } = await import('../dist/cli/start.js');
-  await start(new URL('..', import.meta.url));
-}
-
-/**
- * The code cache holds what is executed later. So it never lies in the shared temporary directory (Node's
- * default), nor in the home of another user, as under a `sudo` that keeps HOME.
- */
-function ownCacheDirectory() {
-  const { HOME, USERPROFILE, XDG_CACHE_HOME } = process.env;
-  const home = HOME || USERPROFILE;
-  const cache = XDG_CACHE_HOME || (home && join(home, '.cache'));
-  try {
-    const isOurs = process.getuid === undefined || statSync(cache).uid === process.getuid();
-    return isAbsolute(cache) && isOurs ? cache : undefined;
-  } catch {
-    return undefined; // no home, or no cache in it: a start without one is 10 ms slower, nothing more
-  }
+  loadProgram().start(`${root}/`);
 }

@@ -1,8 +1,7 @@
 /**
- * Makes dist/: one small file a command and one for the library, over shared chunks, so that starting a
- * command reads and evaluates only what it uses. Everything that runs is inside; the installed package has
- * no dependencies. ES modules, because only they can be split: as CommonJS the start of one bundle is about
- * 4 ms faster, but each command would carry its own copy of everything shared.
+ * Makes dist/: the program as one CommonJS file in which each command is evaluated only when it is called for
+ * (bin/run.js keeps what V8 compiled of it, which needs one file), and the library as an ES module.
+ * Everything that runs is inside; the installed package has no dependencies.
  */
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
@@ -44,37 +43,95 @@ const plainFs = {
   setup: ({ onResolve }) => onResolve({ filter: /^graceful-fs$/ }, () => ({ path: 'fs', namespace: 'builtin' })),
 };
 
+/** proper-lockfile listens to 17 signals to remove its locks; kb's own exit and signal handlers do that. */
+const noSignalHooks = {
+  name: 'no-signal-hooks',
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^signal-exit$/ }, ({ importer }) =>
+      /[\\/]proper-lockfile[\\/]/.test(importer) ? { path: 'signal-exit', namespace: 'none' } : undefined,
+    );
+    onLoad({ filter: /.*/, namespace: 'none' }, () => ({ contents: 'module.exports = () => () => undefined;' }));
+  },
+};
+
+/** What only some runs need is a file of its own, so that the others need not even read it. */
+const ON_DEMAND = ['ora', 'yaml'];
+const onDemand = {
+  name: 'on-demand',
+  setup: ({ onResolve }) =>
+    onResolve({ filter: new RegExp(`^(${ON_DEMAND.join('|')})$`) }, ({ path }) => ({ path: `../vendor/on-demand/${path}.cjs`, external: true })),
+};
+
+/** oclif's rare packages, from the file of the program. */
+const requireFromPackage = {
+  name: 'require-from-package',
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^kb:require$/ }, () => ({ path: 'kb:require', namespace: 'kb' }));
+    onLoad({ filter: /.*/, namespace: 'kb' }, () => ({ contents: 'export const fromPackage = (path) => require(path);' }));
+  },
+};
+
+/** Each command by its name, to be imported when it is called for. */
+const commandTable = {
+  name: 'command-table',
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^kb:commands$/ }, () => ({ path: 'kb:commands', namespace: 'commands' }));
+    onLoad({ filter: /.*/, namespace: 'commands' }, () => ({
+      contents: `export const commands = {${commands.map((name) => `${JSON.stringify(name.replaceAll('/', ':'))}: () => import('./src/commands/${name}.ts')`).join(',')}};`,
+      resolveDir: root,
+    }));
+  },
+};
+
+// yaml as ES modules: of a CommonJS package that is imported when needed, splitting would leave a default export only
+const alias = { yaml: join(root, 'node_modules/yaml/browser/index.js') };
+
 const main = await build({
   ...common,
-  entryPoints: {
-    index: 'src/index.ts',
-    'cli/start': 'src/cli/start.ts',
-    ...Object.fromEntries(commands.map((name) => [`commands/${name}`, `src/commands/${name}.ts`])),
-  },
+  entryPoints: { index: 'src/index.ts' },
   outdir: 'dist',
   splitting: true,
   format: 'esm',
   chunkNames: 'chunks/[name]-[hash]',
-  define: { __dirname: 'import.meta.dirname', __filename: 'import.meta.filename' },
+  alias,
+  plugins: [plainFs, fetchBuiltins()],
+});
+
+const program = await build({
+  ...common,
+  stdin: {
+    contents: `import { start as startWith } from './src/cli/start.ts';
+      import { commands } from 'kb:commands';
+      export const start = (root) => startWith(root, { commands });
+      export const hasCommand = (name) => Object.hasOwn(commands, name);`,
+    resolveDir: root,
+  },
+  outfile: 'dist/program/kb.cjs',
+  format: 'cjs',
+  // The function that bin/run.js calls it with, so that it need not copy the file to wrap it.
+  banner: { js: '(function (exports, require, module, __filename, __dirname) {' },
+  footer: { js: '})' },
   external: ['typescript'], // oclif would transpile a plugin's sources with it; kb has no plugins
-  // its ES modules: a CommonJS package that is imported when needed would have a default export only
-  alias: { yaml: join(root, 'node_modules/yaml/browser/index.js') },
-  plugins: [plainFs, fetchBuiltins(), lazyOclif()],
+  alias: { 'graceful-fs': 'node:fs' }, // as plainFs
+  plugins: [noSignalHooks, onDemand, requireFromPackage, commandTable, lazyOclif()],
 });
 
 const vendor = await build({
   ...common,
-  entryPoints: Object.fromEntries(RARE_PACKAGES.map((name) => [name, oclifCore.resolve(name)])),
+  entryPoints: {
+    ...Object.fromEntries(RARE_PACKAGES.map((name) => [name, oclifCore.resolve(name)])),
+    ...Object.fromEntries(ON_DEMAND.map((name) => [`on-demand/${name}`, name])),
+  },
   outdir: 'dist/vendor',
   outExtension: { '.js': '.cjs' },
   format: 'cjs',
 });
 
+const metafiles = [main.metafile, program.metafile, vendor.metafile];
 checkNothingIsMissing(main.metafile);
-checkWhatStartsLoad(main.metafile);
-writeFileSync(join(out, 'THIRD-PARTY-NOTICES.txt'), thirdPartyNotices([main.metafile, vendor.metafile], root));
+writeFileSync(join(out, 'THIRD-PARTY-NOTICES.txt'), thirdPartyNotices(metafiles, root));
 
-if (process.argv.includes('--meta')) writeFileSync(join(out, 'meta.json'), JSON.stringify(main.metafile));
+if (process.argv.includes('--meta')) writeFileSync(join(out, 'meta.json'), JSON.stringify(metafiles));
 
 // Types for the library only: what src/index.ts reaches.
 const typescript = require.resolve('typescript/bin/tsc');

@@ -1,5 +1,4 @@
-import { Config, Plugin, run, type Interfaces } from '@oclif/core';
-import { fileURLToPath } from 'node:url';
+import { Config, Plugin, run, type Command, type Interfaces } from '@oclif/core';
 import { nodeDisk } from '../disk/disk.js';
 import { KbError } from '../errors.js';
 import { printable } from '../printable.js';
@@ -8,9 +7,15 @@ import { nearest } from './nearest.js';
 import { renderError } from './render-error.js';
 import { Terminal } from './terminal.js';
 
+/** Each command class by its name, imported when it is called for. */
+export type CommandTable = Readonly<Record<string, () => Promise<{ readonly default: LoadedCommand }>>>;
+
+/** A command that shows what oclif knows of all commands says so; all others start without that. */
+type LoadedCommand = typeof Command & { readonly needsLoadedConfig?: boolean };
+
 export interface StartOptions {
-  /** Another folder of command classes than package.json names: bin/dev.js runs the sources. */
-  readonly commands?: string;
+  /** The bundled commands, or a folder of command classes: bin/dev.js runs the sources. */
+  readonly commands: CommandTable | string;
 }
 
 /** oclif's own tracing loads the `debug` library and formats what nobody reads: off. */
@@ -25,26 +30,71 @@ const silent: Interfaces.Logger = {
 };
 
 /**
- * Finds the command in the manifest, loads its one file and runs it. A command reports its own errors; what
- * is left for here is what happens before one runs (an unknown command, a broken installation).
- * @param root the package's folder, as a URL ending in `/`
+ * Runs the command that the arguments name. A command reports its own errors; what is left for here is what
+ * happens before one runs (an unknown command, a broken installation).
+ * @param root the package's folder, ending in `/`
  */
-export async function start(root: URL, options: StartOptions = {}): Promise<void> {
+export async function start(root: string, options: StartOptions): Promise<void> {
   const argv = process.argv.slice(2);
-  const load = await loadOptions(fileURLToPath(root), options);
+  const load = await loadOptions(root, options);
   try {
-    await run(argv, load);
+    const [name = '', ...rest] = argv;
+    const command = typeof options.commands === 'string' ? undefined : findCommand(options.commands, name);
+    // Help, and finding out what an unknown word means, is oclif's: from its manifest, without any command.
+    if (command === undefined || asksForHelp(rest)) await run(argv, load);
+    else await runCommand(await command(), name, rest, load);
   } catch (error) {
     const exitCode = exitCodeOfExit(error);
     process.exitCode = exitCode ?? report(await asKbError(error, argv, load), argv);
   }
+  endProcess();
+}
+
+/**
+ * Ends the process as soon as its output is out. What Node would do besides, taking the heap apart and waiting
+ * for idle connections to close, takes 10 ms and more, and nobody gains by it.
+ */
+function endProcess(): void {
+  process.stdout.write('', () => process.stderr.write('', () => process.exit()));
+}
+
+function findCommand(commands: CommandTable, name: string): CommandTable[string] | undefined {
+  return Object.hasOwn(commands, name) ? commands[name] : undefined;
+}
+
+function asksForHelp(argv: readonly string[]): boolean {
+  const end = argv.indexOf('--');
+  return argv.slice(0, end < 0 ? undefined : end).some((word) => word === '--help' || word === '-h');
+}
+
+async function runCommand({ default: Class }: { readonly default: LoadedCommand }, name: string, argv: string[], load: Interfaces.LoadOptions & object): Promise<void> {
+  Class.id = name;
+  const config = Class.needsLoadedConfig === true ? await Config.load(load) : unloadedConfig(load);
+  // The base class is abstract; what the table holds is not.
+  await (Class as typeof Command & { run(argv: string[], config: Config): Promise<unknown> }).run(argv, config);
+}
+
+/**
+ * oclif's configuration with no more than an ordinary command asks it for. Loading it whole (plugins, topics,
+ * themes, cache folders, what shell this is) takes longer than all else that oclif does for a command.
+ */
+function unloadedConfig(load: Interfaces.LoadOptions & object): Config {
+  const config = new Config(load as Interfaces.Options);
+  const { name = 'kb', version = '', oclif } = (load as { pjson: Interfaces.PJSON }).pjson;
+  return Object.assign(config, {
+    name,
+    version,
+    bin: oclif.bin ?? name,
+    userAgent: `${name}/${version}`,
+    runHook: () => Promise.resolve({ successes: [], failures: [] }), // kb has no plugins that could listen
+  });
 }
 
 async function loadOptions(root: string, options: StartOptions): Promise<Interfaces.LoadOptions & object> {
   const pjson = JSON.parse(nodeDisk.readFileSync(`${root}package.json`, 'utf8')) as Interfaces.PJSON;
   // Without these two oclif would read a plugin list from the user's data directory and run code from there.
   const common = { root, pjson, userPlugins: false, devPlugins: false, logger: silent };
-  if (options.commands === undefined) return common;
+  if (typeof options.commands !== 'string') return common;
   pjson.oclif.commands = { strategy: 'pattern', target: options.commands };
   const plugin = new Plugin({ isRoot: true, ignoreManifest: true, root, pjson });
   await plugin.load();

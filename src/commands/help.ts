@@ -6,6 +6,7 @@ export default class HelpCommand extends KbCommand {
   static override summary = 'Show help for a command or a topic.';
   static override description = `Topics: ${TOPICS.map(({ name }) => name).join(', ')}.`;
   static override examples = ['<%= config.bin %> help note', '<%= config.bin %> help exit-codes'];
+  static needsLoadedConfig = true;
   static override args = { about: Args.string({ description: 'A command or a topic.' }) };
 
   async run(): Promise<object> {

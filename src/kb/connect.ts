@@ -24,7 +24,7 @@ export function remoteOptions(surroundings: Surroundings): Omit<RemoteOptions, '
     disk,
     env,
     // The user's own configuration only: a KB must not vouch for its remote.
-    safeDirectories: GitConfig.load({ disk, env, home: homeDirectory(env) }).getAll('safe.directory'),
+    safeDirectories: () => GitConfig.load({ disk, env, home: homeDirectory(env) }).getAll('safe.directory'),
     process: { word: processWord(identity), isDead: deadWordProbe(disk, identity) },
     ...(signal === undefined ? {} : { signal }),
   };

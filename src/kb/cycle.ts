@@ -101,6 +101,8 @@ export async function runCycle(kb: Kb, plan: CyclePlan): Promise<CycleOutcome> {
 
 /** What the branch should be next, planned in objects and not yet pushed. */
 interface Planned {
+  /** The plan's objects, in memory until `persist`. */
+  readonly staged: StagedObjects;
   readonly together: Integrated;
   readonly edited: Oid | undefined;
   /** undefined: neither side has a commit */
@@ -161,8 +163,9 @@ class Cycle {
     const exchange = await Exchange.open(kb, upstream, { operation: plan.operation, mayPull: plan.pull, who, fence });
     this.exchange = exchange;
     for (;;) {
-      const sight = await this.look(exchange, upstream);
-      const next = await this.planUpon(sight, exchange.findLanded(sight.tip));
+      const { sight, guess } = await this.lookWhilePlanning(exchange, upstream);
+      const next = guess ?? (await this.planUpon(sight, exchange.findLanded(sight.tip)));
+      next.staged.persist();
       if (next.target === undefined) return this.outcome(next, { landed: true });
       if (!plan.push || next.target === sight.tip) {
         this.advanceTo(next.target);
@@ -178,6 +181,21 @@ class Cycle {
       }
       await exchange.pause();
     }
+  }
+
+  /**
+   * While the question is on its way, the answer is guessed: mostly the remote has not moved, and then the plan
+   * is ready when the reply is. Nothing of a guess is stored, and what goes wrong in it is found out again.
+   */
+  private async lookWhilePlanning(exchange: Exchange, upstream: Upstream): Promise<{ sight: Sight; guess: Planned | undefined }> {
+    const seen = this.kb.refs.resolve(upstream.tracking);
+    const looking = this.look(exchange, upstream);
+    looking.catch(() => undefined); // awaited below; a failure that comes earlier is not unhandled
+    const isWorthGuessing = exchange.lastInDoubt === undefined && (this.plan.edit !== undefined || this.edits !== undefined);
+    await new Promise(setImmediate); // lets the request leave first
+    const guess = isWorthGuessing ? await this.planUpon({ tip: seen, seen }, undefined).catch(() => undefined) : undefined;
+    const sight = await looking;
+    return { sight, guess: sight.tip === seen ? guess : undefined };
   }
 
   private async look(exchange: Exchange, upstream: Upstream): Promise<Sight> {
@@ -217,11 +235,9 @@ class Cycle {
     return this.settle(staged, together, edited, edited ?? tip);
   }
 
-  /** The plan's objects are stored only when nothing stands in the way of its files. */
   private settle(staged: StagedObjects, together: Integrated, edited: Oid | undefined, target: Oid | undefined): Planned {
     const changes = target === undefined ? [] : this.requireRoom(staged, target);
-    staged.persist();
-    return { together, edited, target, changes };
+    return { staged, together, edited, target, changes };
   }
 
   /** After the remote's history was rewritten, the old local branch stays reachable by name. */
@@ -274,6 +290,7 @@ class Cycle {
   private async keepLocally(): Promise<CycleOutcome> {
     const tip = this.edits?.commit ?? this.branch.commit;
     const next = await this.planEdit(new StagedObjects(this.kb.objects), { tip, pulled: 0, merged: [], rewritten: false });
+    next.staged.persist();
     if (next.target !== undefined) this.advanceTo(next.target);
     return this.outcome(next, { landed: false });
   }

@@ -13,16 +13,9 @@ import type { Kb } from './open.js';
  * @throws KbError E_UNSAFE_STATE; nothing was changed
  */
 export function requireSafeState(kb: Kb, index: GitIndex): void {
-  const operation = operationInProgress(kb.surroundings.disk, kb.gitDir);
+  const operation = operationInProgress(kb.surroundings.disk, kb.gitDir, index);
   if (operation !== undefined) {
-    throw new KbError('E_UNSAFE_STATE', `native git is in the middle of ${operation.what} here`, { hint: operation.hint });
-  }
-  const unmerged = index.unmergedPaths();
-  if (unmerged.length > 0) {
-    throw new KbError('E_UNSAFE_STATE', `native git left unmerged files: ${unmerged.slice(0, 3).join(', ')}`, {
-      hint: 'edit them, then: git add FILE, and git commit',
-      details: { paths: unmerged.slice(0, 100) },
-    });
+    throw new KbError('E_UNSAFE_STATE', `not finished here: ${operation.what}`, { hint: operation.hint });
   }
   const lockPath = '.kb_operations.lock' as RepoPath;
   if (index.get(lockPath) !== undefined || index.hasUnder(lockPath)) {

@@ -22,8 +22,8 @@ export interface RemoteOptions {
   readonly insecure?: boolean;
   readonly userAgent?: string;
   readonly clock?: RemoteClock;
-  /** Values of `safe.directory` in the user's own git configuration, in order; for local remotes. */
-  readonly safeDirectories?: readonly string[];
+  /** Values of `safe.directory` in the user's own git configuration, in order; asked for only by a local remote of somebody else. */
+  readonly safeDirectories?: () => readonly string[];
   /** Who takes the ref locks of a local remote, and who of those that left some has provably ended. */
   readonly process?: { readonly word: string; isDead(word: string): boolean };
 }

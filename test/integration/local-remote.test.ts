@@ -628,11 +628,11 @@ describe.skipIf(!nativeGit.available)('LocalRemote (needs native git)', () => {
         code: 'E_UNSAFE_STATE',
         hint: expect.stringContaining('safe.directory') as string,
       });
-      expect(await refused(bare, { disk, safeDirectories: ['/other', bare, ''] })).toMatchObject({
+      expect(await refused(bare, { disk, safeDirectories: () => ['/other', bare, ''] })).toMatchObject({
         code: 'E_UNSAFE_STATE',
       });
       for (const entry of [bare, '*', `${root}/*`])
-        expect(await refused(bare, { disk, safeDirectories: [entry] })).toBeUndefined();
+        expect(await refused(bare, { disk, safeDirectories: () => [entry] })).toBeUndefined();
     });
   });
 });

@@ -42,7 +42,8 @@ export function writeShallow(disk: Disk, gitDir: string, shallow: ReadonlySet<Oi
 /** A commit is its own ancestor. @throws KbError E_CORRUPT when a commit is missing */
 export function isAncestor(source: ObjectSource, ancestor: Oid, of: Oid, shallow: ReadonlySet<Oid>): boolean {
   if (ancestor === of) return true;
-  return paintCommon(new Commits(source, shallow), ancestor, of).includes(ancestor);
+  const commits = new Commits(source, shallow);
+  return chainBetween(commits, ancestor, of) !== undefined || paintCommon(commits, ancestor, of).includes(ancestor);
 }
 
 export interface CommitRange {
@@ -63,6 +64,8 @@ export function commitsSince(
   shallow: ReadonlySet<Oid>,
 ): CommitRange {
   const commits = new Commits(source, shallow);
+  const chain = base === undefined ? undefined : chainBetween(commits, base, tip);
+  if (chain !== undefined) return { commits: chain, hasMerges: false };
   const wanted = base === undefined ? reachable(commits, tip) : paintBeyond(commits, tip, base);
   const ordered = parentsFirst(commits, tip, wanted);
   return { commits: ordered, hasMerges: ordered.some((oid) => commits.links(oid).parents.length > 1) };
@@ -76,11 +79,31 @@ export function commitsSince(
 export function mergeBases(source: ObjectSource, a: Oid, b: Oid, shallow: ReadonlySet<Oid>): Oid[] {
   if (a === b) return [a];
   const commits = new Commits(source, shallow);
+  if (chainBetween(commits, a, b) !== undefined) return [a];
+  if (chainBetween(commits, b, a) !== undefined) return [b];
   const common = paintCommon(commits, a, b);
   // clocks that went wrong can bring up a base that lies behind another one
   return common.filter(
     (oid) => !common.some((other) => other !== oid && paintCommon(commits, oid, other).includes(oid)),
   );
+}
+
+/** Longer chains are left to the general walk. */
+const MOST_CHAIN_COMMITS = 64;
+
+/**
+ * The commits from `base` (not included) to `tip`, oldest first, where a short line of single parents leads from
+ * one to the other: the everyday case, told without looking at anything older than `base`, whatever the clocks say.
+ */
+function chainBetween(commits: Commits, base: Oid, tip: Oid): Oid[] | undefined {
+  const chain: Oid[] = [];
+  for (let oid = tip; oid !== base; ) {
+    const [parent, ...others] = commits.links(oid).parents;
+    if (parent === undefined || others.length > 0 || chain.length >= MOST_CHAIN_COMMITS) return undefined;
+    chain.push(oid);
+    oid = parent;
+  }
+  return chain.reverse();
 }
 
 /** Reads each commit once, and ends history where a shallow clone does. */

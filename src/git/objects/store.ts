@@ -15,7 +15,7 @@ export type { PackReceiver, ReceiveOptions, ReceiveProgress } from './pack-recei
 
 const BASE_CACHE_BYTES = 32 * 1024 * 1024;
 /** Trees read lately: one edit looks at the root when it finds, edits, compares and sends, and it may lie 50 deltas deep. */
-const TREE_CACHE_BYTES = 8 * 1024 * 1024;
+const RECENT_BYTES = 8 * 1024 * 1024;
 /** Packs held open at once; a repository that was never repacked has hundreds. */
 const MAX_OPEN_PACKS = 64;
 
@@ -28,7 +28,8 @@ export class ObjectStore implements ObjectSource {
   private scanned = false;
   private readonly inflater = createInflater();
   private readonly bases = new ObjectCache(BASE_CACHE_BYTES);
-  private readonly trees = new ObjectCache(TREE_CACHE_BYTES);
+  /** Trees and commits: a cycle looks at the same few again and again. */
+  private readonly recent = new ObjectCache(RECENT_BYTES);
   private readonly loose: LooseObjects;
   private readonly objectsDirectory: string;
 
@@ -77,10 +78,10 @@ export class ObjectStore implements ObjectSource {
   }
 
   find(oid: Oid): GitObject | undefined {
-    const recent = this.trees.get(oid);
+    const recent = this.recent.get(oid);
     if (recent !== undefined) return recent;
     const object = this.load(oid);
-    if (object?.type === 'tree') this.trees.put(oid, object);
+    if (object?.type === 'tree' || object?.type === 'commit') this.recent.put(oid, object);
     return object;
   }
 
@@ -178,7 +179,7 @@ export class ObjectStore implements ObjectSource {
     this.packs = [];
     this.scanned = false;
     this.bases.clear();
-    this.trees.clear();
+    this.recent.clear();
   }
 
   /**

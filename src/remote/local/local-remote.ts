@@ -34,7 +34,7 @@ export function openLocalRemote(path: string, options: RemoteOptions): Promise<R
   return Promise.resolve().then(() => {
     options.signal?.throwIfAborted();
     try {
-      return new LocalRemote(path, openRepository(options.disk, path, options.safeDirectories ?? []), options);
+      return new LocalRemote(path, openRepository(options.disk, path, options.safeDirectories ?? (() => [])), options);
     } catch (error) {
       throw asStorageError(error, `open the remote ${path}`);
     }

@@ -23,7 +23,7 @@ const KNOWN_EXTENSIONS = new Set(['extensions.noop', 'extensions.preciousobjects
  * @throws KbError E_USAGE no repository there; E_UNSAFE_STATE one that somebody else owns or that has a
  *   format that kb does not know
  */
-export function openRepository(disk: Disk, path: string, safeDirectories: readonly string[]): LocalRepository {
+export function openRepository(disk: Disk, path: string, safeDirectories: () => readonly string[]): LocalRepository {
   for (const candidate of [join(path, '.git'), path, `${path}.git`]) {
     const gitDir = gitDirectoryAt(disk, candidate);
     if (gitDir === undefined) continue;
@@ -61,7 +61,7 @@ function gitDirectoryAt(disk: Disk, path: string): string | undefined {
  * native git's: it must belong to the current user (with sudo, also to the user who called it), unless
  * the user's own configuration lists it under `safe.directory` (git-config(1)).
  */
-function requireOwnRepository(disk: Disk, candidate: string, gitDir: string, safeDirectories: readonly string[]): void {
+function requireOwnRepository(disk: Disk, candidate: string, gitDir: string, safeDirectories: () => readonly string[]): void {
   const user = process.geteuid?.();
   if (user === undefined) return; // no owners to compare on this platform
   const callers = new Set([user]);
@@ -74,9 +74,9 @@ function requireOwnRepository(disk: Disk, candidate: string, gitDir: string, saf
   });
 }
 
-function isListed(disk: Disk, paths: readonly string[], safeDirectories: readonly string[]): boolean {
+function isListed(disk: Disk, paths: readonly string[], safeDirectories: () => readonly string[]): boolean {
   let listed = false;
-  for (const entry of safeDirectories) {
+  for (const entry of safeDirectories()) {
     if (entry === '')
       listed = false; // an empty value takes back all before it
     else if (entry === '*') listed = true;
