@@ -108,6 +108,7 @@ const program = await build({
   },
   outfile: 'dist/program/kb.cjs',
   format: 'cjs',
+  supported: { 'dynamic-import': false }, // a script that is run by hand can only `require`
   // The function that bin/run.js calls it with, so that it need not copy the file to wrap it.
   banner: { js: '(function (exports, require, module, __filename, __dirname) {' },
   footer: { js: '})' },
