@@ -73,7 +73,8 @@ class CodeCache {
     const temporary = `${this.file}.${process.pid}`;
     try {
       mkdirSync(this.directory, { recursive: true, mode: 0o700 });
-      for (const name of readdirSync(this.directory)) if (!name.startsWith(this.build)) unlinkSync(join(this.directory, name));
+      for (const name of readdirSync(this.directory))
+        if (!name.startsWith(this.build)) unlinkSync(join(this.directory, name));
       writeFileSync(temporary, Buffer.concat([checksum(data), data]), { mode: 0o600 });
       renameSync(temporary, this.file);
     } catch {

@@ -65,7 +65,10 @@ async function writeAllAtOnce() {
   const writers = [];
   for (const clone of ['ann', 'ben']) {
     for (let writer = 1; writer <= WRITERS_PER_CLONE; writer += 1) {
-      const texts = Array.from({ length: NOTES_PER_WRITER }, (_, note) => `Note ${note + 1} of writer ${writer} in ${clone}`);
+      const texts = Array.from(
+        { length: NOTES_PER_WRITER },
+        (_, note) => `Note ${note + 1} of writer ${writer} in ${clone}`,
+      );
       wanted.push(...texts);
       writers.push(writeInTurn(`${clone} ${writer}`, clone, texts));
     }

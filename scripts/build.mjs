@@ -59,7 +59,10 @@ const ON_DEMAND = ['ora', 'yaml'];
 const onDemand = {
   name: 'on-demand',
   setup: ({ onResolve }) =>
-    onResolve({ filter: new RegExp(`^(${ON_DEMAND.join('|')})$`) }, ({ path }) => ({ path: `../vendor/on-demand/${path}.cjs`, external: true })),
+    onResolve({ filter: new RegExp(`^(${ON_DEMAND.join('|')})$`) }, ({ path }) => ({
+      path: `../vendor/on-demand/${path}.cjs`,
+      external: true,
+    })),
 };
 
 /** oclif's rare packages, from the file of the program. */
@@ -67,7 +70,9 @@ const requireFromPackage = {
   name: 'require-from-package',
   setup({ onResolve, onLoad }) {
     onResolve({ filter: /^kb:require$/ }, () => ({ path: 'kb:require', namespace: 'kb' }));
-    onLoad({ filter: /.*/, namespace: 'kb' }, () => ({ contents: 'export const fromPackage = (path) => require(path);' }));
+    onLoad({ filter: /.*/, namespace: 'kb' }, () => ({
+      contents: 'export const fromPackage = (path) => require(path);',
+    }));
   },
 };
 

@@ -1,14 +1,15 @@
 /**
- * The two files that oclif's own tool makes from the command classes in dist/: `manifest`
+ * The two files that oclif's own tool makes from the command classes: `manifest`
  * (oclif.manifest.json), `readme` (the command reference between the markers in README.md), and `check`,
  * which makes both in a temporary directory and fails when the project's differ.
  */
 import { spawnSync } from 'node:child_process';
-import { copyFileSync, cpSync, existsSync, mkdtempSync, readFileSync, realpathSync, rmSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdtempSync, readFileSync, readdirSync, realpathSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { buildSync } from 'esbuild';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const oclif = join(dirname(createRequire(import.meta.url).resolve('oclif/package.json')), 'bin/run.js');
@@ -19,12 +20,10 @@ const FILES = { manifest: 'oclif.manifest.json', readme: 'README.md' };
  * machine in the environment: defaults of flags must not get into the files.
  */
 function generate(use) {
-  if (!existsSync(join(root, 'dist/commands'))) fail('dist/ is missing; make it with: npm run build');
   const directory = realpathSync(mkdtempSync(join(tmpdir(), 'kb-generated-')));
   try {
     for (const name of ['package.json', 'README.md']) copyFileSync(join(root, name), join(directory, name));
-    // Copied, not linked: the manifest names each command's file relative to where it was loaded from.
-    cpSync(join(root, 'dist'), join(directory, 'dist'), { recursive: true });
+    buildCommands(join(directory, 'dist'));
     run(directory, ['manifest', directory]);
     // Without --no-source-links the reference would name files that the installed package does not have.
     run(directory, ['readme', '--plugin-directory', directory, '--no-source-links']);
@@ -32,6 +31,26 @@ function generate(use) {
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
+}
+
+/** A module a command, for oclif's tool to load. The installed program holds them all in one file. */
+function buildCommands(outdir) {
+  const folder = join(root, 'src/commands');
+  buildSync({
+    entryPoints: readdirSync(folder).map((name) => join(folder, name)),
+    outdir,
+    outbase: join(root, 'src'),
+    chunkNames: 'chunks/[name]-[hash]',
+    bundle: true,
+    splitting: true,
+    format: 'esm',
+    platform: 'node',
+    target: 'node20',
+    external: ['typescript'],
+    define: { __dirname: 'import.meta.dirname', __filename: 'import.meta.filename' },
+    banner: { js: "import{createRequire}from'node:module';const require=createRequire(import.meta.url);" },
+    logLevel: 'warning',
+  });
 }
 
 function run(directory, args) {

@@ -3,19 +3,39 @@
  * tried again, and what to type next when the thrower knows nothing better.
  */
 const TABLE = {
-  E_INTERNAL: { exitCode: 1, retryable: false, hint: 'this is a bug in kb: run again with KB_LOG_LEVEL=debug and report the output' },
+  E_INTERNAL: {
+    exitCode: 1,
+    retryable: false,
+    hint: 'this is a bug in kb: run again with KB_LOG_LEVEL=debug and report the output',
+  },
   E_USAGE: { exitCode: 2, retryable: false, hint: 'see the command with --help' },
   E_NETWORK: { exitCode: 3, retryable: true, hint: 'try again when the remote can be reached: kb sync' },
-  E_AUTH: { exitCode: 4, retryable: false, hint: 'set KB_GIT_AUTH_TOKEN to a token that may read and write this repository' },
+  E_AUTH: {
+    exitCode: 4,
+    retryable: false,
+    hint: 'set KB_GIT_AUTH_TOKEN to a token that may read and write this repository',
+  },
   E_CONFLICT: { exitCode: 5, retryable: false, hint: 'compare both versions and edit the file, then: kb sync' },
   E_LOCK_TIMEOUT: { exitCode: 6, retryable: true, hint: 'wait longer with --lock-timeout, or look with: kb status' },
   E_UNSAFE_STATE: { exitCode: 7, retryable: false, hint: 'look with: kb status' },
   E_NO_KB: { exitCode: 8, retryable: false, hint: 'make one with: kb clone URL, or name one with --kb DIR' },
-  E_STORAGE: { exitCode: 9, retryable: false, hint: 'check free space and permissions, then run the same command again' },
+  E_STORAGE: {
+    exitCode: 9,
+    retryable: false,
+    hint: 'check free space and permissions, then run the same command again',
+  },
   E_UNHEALTHY: { exitCode: 10, retryable: false, hint: 'look with: kb status' },
-  E_LOCK_LOST: { exitCode: 11, retryable: true, hint: 'nothing was pushed after the lock was taken away; run the same command again' },
+  E_LOCK_LOST: {
+    exitCode: 11,
+    retryable: true,
+    hint: 'nothing was pushed after the lock was taken away; run the same command again',
+  },
   E_QUEUED: { exitCode: 12, retryable: false, hint: 'the edit is saved; look with: kb status' },
-  E_CORRUPT: { exitCode: 13, retryable: false, hint: 'clone the KB again into another directory and copy local changes over' },
+  E_CORRUPT: {
+    exitCode: 13,
+    retryable: false,
+    hint: 'clone the KB again into another directory and copy local changes over',
+  },
   E_REFUSED: { exitCode: 14, retryable: false, hint: 'ask whoever runs the remote which rule refused the push' },
   E_TIMEOUT: { exitCode: 124, retryable: false, hint: 'give the command more time with --timeout' },
   E_INTERRUPTED: { exitCode: 130, retryable: true, hint: 'nothing was left half done; run the same command again' },

@@ -11,7 +11,10 @@ import { Terminal } from './terminal.js';
 export type GlobalFlags = Interfaces.InferredFlags<typeof KbCommand.baseFlags>;
 
 /** The flag of every command that takes the lock. */
-export const lockTimeoutFlag = Flags.string({ summary: 'How long to wait for the lock, such as 30s or 5m.', helpValue: 'DURATION' });
+export const lockTimeoutFlag = Flags.string({
+  summary: 'How long to wait for the lock, such as 30s or 5m.',
+  helpValue: 'DURATION',
+});
 
 /**
  * What all commands share: the global flags, one JSON object under `--json`, errors as message and hint
@@ -20,7 +23,11 @@ export const lockTimeoutFlag = Flags.string({ summary: 'How long to wait for the
 export abstract class KbCommand extends Command {
   static override enableJsonFlag = true;
   static override baseFlags = {
-    kb: Flags.string({ summary: 'The KB: its directory, or a name from `kb list`.', helpValue: 'DIR|NAME', helpGroup: 'GLOBAL' }),
+    kb: Flags.string({
+      summary: 'The KB: its directory, or a name from `kb list`.',
+      helpValue: 'DIR|NAME',
+      helpGroup: 'GLOBAL',
+    }),
     quiet: Flags.boolean({ summary: 'Print results and errors only.', helpGroup: 'GLOBAL', exclusive: ['verbose'] }),
     verbose: Flags.boolean({ summary: 'Print each step.', helpGroup: 'GLOBAL' }),
     color: Flags.boolean({ summary: 'Colour under a terminal.', allowNo: true, default: true, helpGroup: 'GLOBAL' }),
@@ -65,15 +72,26 @@ export abstract class KbCommand extends Command {
 
   private makeTerminal(flags: Pick<GlobalFlags, 'quiet' | 'verbose' | 'color'>): Terminal {
     const { stdout, stderr, env } = process;
-    return new Terminal({ stdout, stderr, env, quiet: flags.quiet, verbose: flags.verbose, color: flags.color, json: this.jsonEnabled() });
+    return new Terminal({
+      stdout,
+      stderr,
+      env,
+      quiet: flags.quiet,
+      verbose: flags.verbose,
+      color: flags.color,
+      json: this.jsonEnabled(),
+    });
   }
 }
 
 /** The settings' flags that a command line can carry, without those that were not given. */
-export function openRequest(flags: { kb?: string | undefined; 'lock-timeout'?: string | undefined; author?: string | undefined }): OpenRequest {
+export function openRequest(flags: {
+  kb?: string | undefined;
+  'lock-timeout'?: string | undefined;
+  author?: string | undefined;
+}): OpenRequest {
   return {
     ...(flags.kb === undefined ? {} : { kb: flags.kb }),
     flags: { lockTimeout: flags['lock-timeout'], author: flags.author },
   };
 }
-

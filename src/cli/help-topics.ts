@@ -1,4 +1,4 @@
-import { ENVIRONMENT } from '../config/environment.js';
+import { ENVIRONMENT } from '../kb/effective-settings.js';
 import { ERROR_CODES, exitCodeOf, hintOf } from '../errors.js';
 
 export interface HelpTopic {
@@ -20,12 +20,23 @@ export function findTopic(name: string): HelpTopic | undefined {
 }
 
 function environment(): string[] {
-  const rows = ENVIRONMENT.flatMap(({ name, description, default: fallback }) => [name, `    ${description}${fallback === undefined ? '' : ` Default: ${fallback}.`}`]);
-  return ['Precedence: flag > environment > kb.yaml in the KB > user config > git config > default.', 'See the values in effect with: kb config', '', ...rows];
+  const rows = ENVIRONMENT.flatMap(({ name, description, default: fallback }) => [
+    name,
+    `    ${description}${fallback === undefined ? '' : ` Default: ${fallback}.`}`,
+  ]);
+  return [
+    'Precedence: flag > environment > kb.yaml in the KB > user config > git config > default.',
+    'See the values in effect with: kb config',
+    '',
+    ...rows,
+  ];
 }
 
 function exitCodes(): string[] {
-  return ['  0  done; for an edit: it landed', ...ERROR_CODES.map((code) => `${String(exitCodeOf(code)).padStart(3)}  ${code.padEnd(15)}  ${hintOf(code)}`)];
+  return [
+    '  0  done; for an edit: it landed',
+    ...ERROR_CODES.map((code) => `${String(exitCodeOf(code)).padStart(3)}  ${code.padEnd(15)}  ${hintOf(code)}`),
+  ];
 }
 
 const FORMATTING = [
@@ -36,7 +47,7 @@ const FORMATTING = [
 ];
 
 const AUTH = [
-  'For http(s) remotes, tried in this order, each only for the remote\'s own origin and never written anywhere:',
+  "For http(s) remotes, tried in this order, each only for the remote's own origin and never written anywhere:",
   '  1. user and password in the URL (taken out before the URL is stored)',
   '  2. KB_GIT_AUTH_TOKEN',
   '  3. GITHUB_TOKEN, then GH_TOKEN: for github.com, the host in GITHUB_SERVER_URL, and this machine itself',

@@ -18,7 +18,9 @@ export interface NoteInput {
 export async function readNoteText(surroundings: Surroundings, input: NoteInput): Promise<string> {
   const hasWords = input.words.length > 0;
   if ([hasWords, input.file !== undefined, input.edit].filter(Boolean).length > 1) {
-    throw new KbError('E_USAGE', 'the text was given in more than one way', { hint: 'use either words, --file or --edit' });
+    throw new KbError('E_USAGE', 'the text was given in more than one way', {
+      hint: 'use either words, --file or --edit',
+    });
   }
   if (input.file !== undefined) return readTextFile(surroundings, input.file);
   if (input.edit) return (await import('./editor.js')).writeInEditor(surroundings);
@@ -33,7 +35,8 @@ function readTextFile({ disk, cwd }: Surroundings, file: string): string {
   try {
     return requireText(disk.readFileSync(resolve(cwd, file)), file);
   } catch (error) {
-    if (isErrno(error, 'ENOENT', 'ENOTDIR', 'EISDIR')) throw new KbError('E_USAGE', `cannot read ${file}: it is no file`, { cause: error });
+    if (isErrno(error, 'ENOENT', 'ENOTDIR', 'EISDIR'))
+      throw new KbError('E_USAGE', `cannot read ${file}: it is no file`, { cause: error });
     throw asStorageError(error, `read ${file}`);
   }
 }
@@ -53,6 +56,9 @@ function requireText(bytes: Buffer, source: string): string {
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch (error) {
-    throw new KbError('E_USAGE', `${source} is not UTF-8 text`, { cause: error, hint: 'convert it first, for example: iconv -f latin1 -t utf-8' });
+    throw new KbError('E_USAGE', `${source} is not UTF-8 text`, {
+      cause: error,
+      hint: 'convert it first, for example: iconv -f latin1 -t utf-8',
+    });
   }
 }

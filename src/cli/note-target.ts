@@ -16,7 +16,11 @@ export function readNoteTarget(flags: TargetFlags): NoteTarget {
   if (flags.append !== undefined) return { kind: 'append', path: flags.append };
   if (flags.daily) return { kind: 'daily' };
   if (flags.replace !== undefined) {
-    return { kind: 'replace', path: flags.replace, ...(flags['if-match'] === undefined ? {} : { ifMatch: flags['if-match'] }) };
+    return {
+      kind: 'replace',
+      path: flags.replace,
+      ...(flags['if-match'] === undefined ? {} : { ifMatch: flags['if-match'] }),
+    };
   }
   return {
     kind: 'new',

@@ -6,13 +6,17 @@ import type { Terminal } from './terminal.js';
 export const renderError = {
   asObject(error: KbError): object {
     const { code, message, hint, exitCode, retryable, details } = error;
-    return { ok: false, error: { code, message: printable(message, 4000), hint: printable(hint, 4000), exitCode, retryable, details } };
+    return {
+      ok: false,
+      error: { code, message: printable(message, 4000), hint: printable(hint, 4000), exitCode, retryable, details },
+    };
   },
 
   onTerminal(error: KbError, terminal: Terminal, env: NodeJS.ProcessEnv): void {
     terminal.line('error', error.message, `${terminal.err.red('kb:')} `);
     terminal.line('error', error.hint);
     if (env['KB_LOG_LEVEL'] !== 'debug') return;
-    for (let at: unknown = error; at instanceof Error; at = at.cause) (at.stack ?? at.message).split('\n').forEach((line) => terminal.line('error', line));
+    for (let at: unknown = error; at instanceof Error; at = at.cause)
+      (at.stack ?? at.message).split('\n').forEach((line) => terminal.line('error', line));
   },
 };

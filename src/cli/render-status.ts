@@ -9,23 +9,39 @@ const MAX_CHANGES = 20;
 export function statusLine(status: Status): string {
   const count = (value: number | null): string => (value === null ? '-' : String(value));
   const lock = status.lock.held ? (status.lock.stale ? 'stale' : 'locked') : 'free';
-  return [status.branch ?? '(detached)', count(status.ahead), count(status.behind), status.changes.length, lock, status.lastSync?.result ?? '-'].join(' ');
+  return [
+    status.branch ?? '(detached)',
+    count(status.ahead),
+    count(status.behind),
+    status.changes.length,
+    lock,
+    status.lastSync?.result ?? '-',
+  ].join(' ');
 }
 
 /** The lines that a person reads. */
 export function renderStatus(status: Status, paint: Paint, nowMs: number): string[] {
   const lines: string[] = [];
   const row = (name: string, value: string): void => void lines.push(`${paint.dim(`${name}:`.padEnd(11))}${value}`);
-  row('KB', `${paint.bold(printable(status.dir))} (${plural(status.fileCount, 'file')}${status.shallow ? ', shallow' : ''})`);
-  row('branch', `${status.branch ?? 'none (detached HEAD)'}${status.head === null ? ', no commit yet' : ` at ${status.head.slice(0, 10)}`}`);
+  row(
+    'KB',
+    `${paint.bold(printable(status.dir))} (${plural(status.fileCount, 'file')}${status.shallow ? ', shallow' : ''})`,
+  );
+  row(
+    'branch',
+    `${status.branch ?? 'none (detached HEAD)'}${status.head === null ? ', no commit yet' : ` at ${status.head.slice(0, 10)}`}`,
+  );
   row('remote', describeRemote(status));
   row('last sync', describeLastSync(status, paint, nowMs));
   row('lock', describeLock(status, paint, nowMs));
   row('disk', `${formatBytes(status.disk.repoBytes)} used, ${formatBytes(status.disk.freeBytes)} free`);
-  if (status.conflicts.length > 0) row('conflicts', paint.red(status.conflicts.map((path) => printable(path)).join(', ')));
+  if (status.conflicts.length > 0)
+    row('conflicts', paint.red(status.conflicts.map((path) => printable(path)).join(', ')));
   row('edits', status.changes.length === 0 ? 'none' : plural(status.changes.length, 'file'));
   for (const change of status.changes.slice(0, MAX_CHANGES)) {
-    lines.push(`  ${change.kind.padEnd(9)}${printable(change.path)}${change.committable ? '' : paint.dim(' (never committed)')}`);
+    lines.push(
+      `  ${change.kind.padEnd(9)}${printable(change.path)}${change.committable ? '' : paint.dim(' (never committed)')}`,
+    );
   }
   if (status.changes.length > MAX_CHANGES) lines.push(paint.dim(`  and ${status.changes.length - MAX_CHANGES} more`));
   return lines;
@@ -35,15 +51,21 @@ function describeRemote(status: Status): string {
   if (status.remote === null) return 'none';
   const distance =
     status.ahead === null || status.behind === null
-      ? status.ahead === null ? 'not compared yet' : `${status.ahead} ahead; the remote has moved`
-      : status.ahead === 0 && status.behind === 0 ? 'in step' : `${status.ahead} ahead, ${status.behind} behind`;
+      ? status.ahead === null
+        ? 'not compared yet'
+        : `${status.ahead} ahead; the remote has moved`
+      : status.ahead === 0 && status.behind === 0
+        ? 'in step'
+        : `${status.ahead} ahead, ${status.behind} behind`;
   return `${printable(status.remote)} (${distance})`;
 }
 
 function describeLastSync({ lastSync }: Status, paint: Paint, nowMs: number): string {
   if (lastSync === null) return 'none yet';
   const age = formatAge(nowMs - Date.parse(lastSync.at));
-  return lastSync.result === 'ok' ? `${paint.green('ok')}, ${age}` : `${paint.red(lastSync.result)}, ${age}: ${printable(lastSync.error ?? '')}`;
+  return lastSync.result === 'ok'
+    ? `${paint.green('ok')}, ${age}`
+    : `${paint.red(lastSync.result)}, ${age}: ${printable(lastSync.error ?? '')}`;
 }
 
 function describeLock({ lock }: Status, paint: Paint, nowMs: number): string {

@@ -67,7 +67,12 @@ function asksForHelp(argv: readonly string[]): boolean {
   return argv.slice(0, end < 0 ? undefined : end).some((word) => word === '--help' || word === '-h');
 }
 
-async function runCommand({ default: Class }: { readonly default: LoadedCommand }, name: string, argv: string[], load: Interfaces.LoadOptions & object): Promise<void> {
+async function runCommand(
+  { default: Class }: { readonly default: LoadedCommand },
+  name: string,
+  argv: string[],
+  load: Interfaces.LoadOptions & object,
+): Promise<void> {
   Class.id = name;
   const config = Class.needsLoadedConfig === true ? await Config.load(load) : unloadedConfig(load);
   // The base class is abstract; what the table holds is not.
@@ -79,8 +84,8 @@ async function runCommand({ default: Class }: { readonly default: LoadedCommand 
  * themes, cache folders, what shell this is) takes longer than all else that oclif does for a command.
  */
 function unloadedConfig(load: Interfaces.LoadOptions & object): Config {
-  const config = new Config(load as Interfaces.Options);
-  const { name = 'kb', version = '', oclif } = (load as { pjson: Interfaces.PJSON }).pjson;
+  const config = new Config(load);
+  const { name, version, oclif } = (load as { pjson: Interfaces.PJSON }).pjson;
   return Object.assign(config, {
     name,
     version,

@@ -65,7 +65,10 @@ export class Terminal {
         this.warnings.push(event.text);
         return this.line('warn', event.text);
       case 'waiting':
-        return this.show(`waiting for the lock, held by ${event.holder ?? 'somebody'}`, event.waitedMs >= SHOW_AFTER_MS);
+        return this.show(
+          `waiting for the lock, held by ${event.holder ?? 'somebody'}`,
+          event.waitedMs >= SHOW_AFTER_MS,
+        );
       case 'step':
         return this.show(event.text, false);
       case 'progress':
@@ -74,7 +77,11 @@ export class Terminal {
   }
 
   /** @param text made safe here; `prefix` is kb's own and may be coloured */
-  line(level: 'error' | 'warn' | 'info' | 'debug', text: string, prefix = level === 'warn' ? `${this.err.yellow('warning:')} ` : ''): void {
+  line(
+    level: 'error' | 'warn' | 'info' | 'debug',
+    text: string,
+    prefix = level === 'warn' ? `${this.err.yellow('warning:')} ` : '',
+  ): void {
     if (this.options.quiet && level !== 'error') return;
     this.spinner?.clear();
     const safe = printable(text, 4000);
@@ -104,7 +111,9 @@ export class Terminal {
     if (!this.animates) return this.update();
     void import('ora').then(({ default: ora }) => {
       if (this.isDone) return;
-      this.spinner = ora({ stream: this.options.stderr, discardStdin: false, hideCursor: false }).start(printable(this.current));
+      this.spinner = ora({ stream: this.options.stderr, discardStdin: false, hideCursor: false }).start(
+        printable(this.current),
+      );
     });
   }
 
@@ -123,7 +132,11 @@ function stepOf(text: string): string {
 }
 
 function describeProgress({ phase, done, total, bytes }: Extract<Report, { kind: 'progress' }>): string {
-  const count = done === undefined ? '' : total === undefined || total === 0 ? ` ${done}` : ` ${done}/${total} (${Math.floor((100 * done) / total)}%)`;
+  const count =
+    done === undefined
+      ? ''
+      : total === undefined || total === 0
+        ? ` ${done}`
+        : ` ${done}/${total} (${Math.floor((100 * done) / total)}%)`;
   return `${phase}${count}${bytes === undefined ? '' : `, ${formatBytes(bytes)}`}`;
 }
-

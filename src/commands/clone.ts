@@ -1,7 +1,6 @@
 import { Args, Flags } from '@oclif/core';
 import { KbCommand, lockTimeoutFlag } from '../cli/base-command.js';
 import { formatBytes, formatDuration, plural } from '../cli/format.js';
-import { loadSettings, parseDuration } from '../config/settings.js';
 import { KbError } from '../errors.js';
 import { cloneKb } from '../kb/clone.js';
 import { printable } from '../printable.js';
@@ -31,31 +30,26 @@ export default class Clone extends KbCommand {
   async run(): Promise<object> {
     const { args, flags } = await this.parse(Clone);
     const surroundings = this.start(flags);
-    const { settings } = await loadSettings({
-      disk: surroundings.disk,
-      env: surroundings.env,
-      flags: { branch: flags.branch, lockTimeout: flags['lock-timeout'] },
-    });
-    const url = args.url ?? settings.repoUrl;
-    if (url === undefined) throw new KbError('E_USAGE', 'no URL to clone', { hint: 'give one: kb clone URL, or set KB_GIT_REPO_URL' });
     const directory = args.dir ?? flags.kb;
     const result = await cloneKb(surroundings, {
-      url,
       depth: readDepth(flags.depth),
-      remoteName: settings.remote,
-      timeoutMs: parseDuration(flags.timeout),
-      lockTimeoutMs: settings.lockTimeoutMs,
+      timeout: flags.timeout,
       insecure: flags.insecure,
+      ...(args.url === undefined ? {} : { url: args.url }),
       ...(directory === undefined ? {} : { directory }),
-      ...(settings.branch === undefined ? {} : { branch: settings.branch }),
+      ...(flags.branch === undefined ? {} : { branch: flags.branch }),
       ...(flags.name === undefined ? {} : { name: flags.name }),
+      ...(flags['lock-timeout'] === undefined ? {} : { lockTimeout: flags['lock-timeout'] }),
     });
     this.terminal.done();
     if (!this.terminal.isInteractive) this.terminal.result(result.dir);
-    else if (result.status === 'already_cloned') this.terminal.result(`${printable(result.dir)} is a clone of it already`);
+    else if (result.status === 'already_cloned')
+      this.terminal.result(`${printable(result.dir)} is a clone of it already`);
     else {
       const facts = `${plural(result.fileCount, 'file')}, ${formatBytes(result.bytes)}, ${formatDuration(result.durationMs)}`;
-      this.terminal.result(`${this.terminal.out.green('✓')} cloned into ${this.terminal.out.bold(printable(result.dir))} on ${result.branch} (${facts})`);
+      this.terminal.result(
+        `${this.terminal.out.green('✓')} cloned into ${this.terminal.out.bold(printable(result.dir))} on ${result.branch} (${facts})`,
+      );
     }
     return result;
   }

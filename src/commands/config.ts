@@ -14,7 +14,11 @@ export default class ConfigCommand extends KbCommand {
     const width = Math.max(...settings.map(({ key }) => key.length)) + 2;
     for (const { key, value, source } of settings) {
       const shown = printable(String(value));
-      this.terminal.result(this.terminal.isInteractive ? `${key.padEnd(width)}${shown}  ${this.terminal.out.dim(printable(source))}` : `${key}\t${shown}\t${printable(source)}`);
+      this.terminal.result(
+        this.terminal.isInteractive
+          ? `${key.padEnd(width)}${shown}  ${this.terminal.out.dim(printable(source))}`
+          : `${key}\t${shown}\t${printable(source)}`,
+      );
     }
     return { settings };
   }

@@ -19,7 +19,10 @@ export default class HelpCommand extends KbCommand {
       return { topic: topic.name, text: lines.join('\n') };
     }
     const HelpClass = await loadHelpClass(this.config);
-    if (!this.jsonEnabled()) await new HelpClass(this.config, this.config.pjson.oclif.helpOptions).showHelp(args.about === undefined ? [] : [args.about]);
+    if (!this.jsonEnabled())
+      await new HelpClass(this.config, this.config.pjson.oclif.helpOptions).showHelp(
+        args.about === undefined ? [] : [args.about],
+      );
     return { commands: this.config.commandIDs, topics: TOPICS.map(({ name }) => name) };
   }
 }

@@ -1,6 +1,5 @@
 import { Args, Flags } from '@oclif/core';
 import { KbCommand } from '../cli/base-command.js';
-import { loadSettings } from '../config/settings.js';
 import { initKb } from '../kb/init.js';
 import { printable } from '../printable.js';
 
@@ -13,7 +12,10 @@ export default class Init extends KbCommand {
   ];
   static override args = { dir: Args.string({ description: 'Where; default: the current directory.' }) };
   static override flags = {
-    remote: Flags.string({ summary: 'The remote to share; a path that does not exist is made a bare repository.', helpValue: 'PATH|URL' }),
+    remote: Flags.string({
+      summary: 'The remote to share; a path that does not exist is made a bare repository.',
+      helpValue: 'PATH|URL',
+    }),
     branch: Flags.string({ summary: 'Name of the first branch.', default: 'main' }),
     name: Flags.string({ summary: 'Register the KB under this name for --kb.' }),
   };
@@ -21,10 +23,8 @@ export default class Init extends KbCommand {
   async run(): Promise<object> {
     const { args, flags } = await this.parse(Init);
     const surroundings = this.start(flags);
-    const { settings } = await loadSettings({ disk: surroundings.disk, env: surroundings.env, flags: {} });
     const directory = args.dir ?? flags.kb;
     const result = await initKb(surroundings, {
-      remoteName: settings.remote,
       branch: flags.branch,
       ...(directory === undefined ? {} : { directory }),
       ...(flags.remote === undefined ? {} : { remote: flags.remote }),
@@ -33,8 +33,13 @@ export default class Init extends KbCommand {
     this.terminal.done();
     if (!this.terminal.isInteractive) this.terminal.result(result.dir);
     else {
-      const shared = result.remote === null ? 'without a remote' : `shared through ${printable(result.remote)}${result.createdRemote ? ' (made)' : ''}`;
-      this.terminal.result(`${this.terminal.out.green('✓')} ${printable(result.dir)} is a KB on ${result.branch}, ${shared}`);
+      const shared =
+        result.remote === null
+          ? 'without a remote'
+          : `shared through ${printable(result.remote)}${result.createdRemote ? ' (made)' : ''}`;
+      this.terminal.result(
+        `${this.terminal.out.green('✓')} ${printable(result.dir)} is a KB on ${result.branch}, ${shared}`,
+      );
     }
     return result;
   }

@@ -13,7 +13,9 @@ export default class List extends KbCommand {
     const width = Math.max(4, ...kbs.map(({ name }) => name.length)) + 2;
     if (this.terminal.isInteractive) this.terminal.detail(this.terminal.out.dim(`${'NAME'.padEnd(width)}DIRECTORY`));
     for (const { name, directory, present } of kbs) {
-      const row = this.terminal.isInteractive ? `${name.padEnd(width)}${printable(directory)}${present ? '' : ' (missing)'}` : `${name}\t${printable(directory)}`;
+      const row = this.terminal.isInteractive
+        ? `${name.padEnd(width)}${printable(directory)}${present ? '' : ' (missing)'}`
+        : `${name}\t${printable(directory)}`;
       this.terminal.result(row);
     }
     return { kbs };

@@ -24,25 +24,54 @@ export default class Note extends KbCommand {
   };
   static override flags = {
     title: Flags.string({ summary: 'Title of a new note.', exclusive: ['append', 'daily', 'replace'] }),
-    path: Flags.string({ summary: 'Exact path of a new note.', exclusive: ['dir', 'name', 'append', 'daily', 'replace'] }),
+    path: Flags.string({
+      summary: 'Exact path of a new note.',
+      exclusive: ['dir', 'name', 'append', 'daily', 'replace'],
+    }),
     dir: Flags.string({ summary: 'Folder of a new note.', exclusive: ['append', 'daily', 'replace'] }),
     name: Flags.string({ summary: 'File name of a new note.', exclusive: ['append', 'daily', 'replace'] }),
-    template: Flags.string({ summary: 'Template from the templates folder; nothing in it is evaluated.', helpValue: 'NAME', exclusive: ['append', 'replace'] }),
-    tag: Flags.string({ summary: 'Tag in the front matter; repeatable.', multiple: true, multipleNonGreedy: true, exclusive: ['append', 'daily', 'replace'] }),
-    property: Flags.string({ summary: 'Property in the front matter; repeatable.', helpValue: 'KEY=VALUE', multiple: true, multipleNonGreedy: true, exclusive: ['append', 'daily', 'replace'] }),
+    template: Flags.string({
+      summary: 'Template from the templates folder; nothing in it is evaluated.',
+      helpValue: 'NAME',
+      exclusive: ['append', 'replace'],
+    }),
+    tag: Flags.string({
+      summary: 'Tag in the front matter; repeatable.',
+      multiple: true,
+      multipleNonGreedy: true,
+      exclusive: ['append', 'daily', 'replace'],
+    }),
+    property: Flags.string({
+      summary: 'Property in the front matter; repeatable.',
+      helpValue: 'KEY=VALUE',
+      multiple: true,
+      multipleNonGreedy: true,
+      exclusive: ['append', 'daily', 'replace'],
+    }),
     frontmatter: Flags.boolean({ summary: 'Begin a new note with front matter.', allowNo: true, default: true }),
     append: Flags.string({ summary: 'Append to this note.', helpValue: 'PATH', exclusive: ['daily', 'replace'] }),
-    daily: Flags.boolean({ summary: "Append to today's note, made as Obsidian would make it.", exclusive: ['replace'] }),
+    daily: Flags.boolean({
+      summary: "Append to today's note, made as Obsidian would make it.",
+      exclusive: ['replace'],
+    }),
     heading: Flags.string({ summary: 'Append at the end of this section; made when missing.' }),
     replace: Flags.string({ summary: 'Replace the whole of this note.', helpValue: 'PATH', exclusive: ['heading'] }),
-    'if-match': Flags.string({ summary: 'Replace only if the note is still this blob.', helpValue: 'BLOB', dependsOn: ['replace'] }),
+    'if-match': Flags.string({
+      summary: 'Replace only if the note is still this blob.',
+      helpValue: 'BLOB',
+      dependsOn: ['replace'],
+    }),
     file: Flags.string({ summary: 'Take the text from a file.', helpValue: 'PATH', exclusive: ['edit'] }),
     edit: Flags.boolean({ summary: 'Write the text in $VISUAL or $EDITOR, before any lock is taken.' }),
     author: Flags.string({ summary: 'Author of the commit.', helpValue: '"A <a@b>"' }),
     message: Flags.string({ char: 'm', summary: 'Message of the commit.' }),
     id: Flags.string({ summary: 'Idempotence key: the same key again changes nothing.', helpValue: 'KEY' }),
     push: Flags.boolean({ summary: 'Push; without it the note stays a local commit.', allowNo: true, default: true }),
-    pull: Flags.boolean({ summary: 'Pull first; without it nothing touches the network.', allowNo: true, default: true }),
+    pull: Flags.boolean({
+      summary: 'Pull first; without it nothing touches the network.',
+      allowNo: true,
+      default: true,
+    }),
     'dry-run': Flags.boolean({ summary: 'Print what would be written, the path on stderr; change nothing.' }),
     'lock-timeout': lockTimeoutFlag,
   };
@@ -53,7 +82,12 @@ export default class Note extends KbCommand {
     const now = localTime(new Date(surroundings.clock.wall()));
     if (flags.id !== undefined) requireValidId(flags.id);
     const target = readNoteTarget(flags);
-    const text = await readNoteText(surroundings, { words: args.text ?? [], file: flags.file, edit: flags.edit, heading: flags.heading });
+    const text = await readNoteText(surroundings, {
+      words: args.text ?? [],
+      file: flags.file,
+      edit: flags.edit,
+      heading: flags.heading,
+    });
     const kb = await openKb(surroundings, openRequest(flags));
     const request = {
       text,
@@ -92,8 +126,12 @@ export default class Note extends KbCommand {
   private render(result: NoteResult): void {
     const { out } = this.terminal;
     if (!this.terminal.isInteractive) return this.terminal.result(result.path);
-    const where = result.landed ? `landed on ${result.branch} as ${result.commit.slice(0, 10)}` : `saved as local commit ${result.commit.slice(0, 10)}`;
-    this.terminal.result(`${out.green('✓')} ${out.bold(printable(result.path))}  ${where}, ${formatDuration(result.durationMs)}`);
+    const where = result.landed
+      ? `landed on ${result.branch} as ${result.commit.slice(0, 10)}`
+      : `saved as local commit ${result.commit.slice(0, 10)}`;
+    this.terminal.result(
+      `${out.green('✓')} ${out.bold(printable(result.path))}  ${where}, ${formatDuration(result.durationMs)}`,
+    );
     this.terminal.detail(out.dim(`  ${printable(result.wikilink)}${result.url === null ? '' : `  ${result.url}`}`));
   }
 }

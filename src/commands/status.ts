@@ -8,7 +8,11 @@ import { isUninitialized, readStatus, requireHealthy } from '../kb/status.js';
 export default class StatusCommand extends KbCommand {
   static override summary = 'Show the state of the KB: edits, remote, lock, last sync, disk.';
   static override description = 'Takes no lock and asks no remote, unless --fetch is given.';
-  static override examples = ['<%= config.bin %> status', '<%= config.bin %> status --check --quiet || alert "notes are stuck"', '<%= config.bin %> status --json'];
+  static override examples = [
+    '<%= config.bin %> status',
+    '<%= config.bin %> status --check --quiet || alert "notes are stuck"',
+    '<%= config.bin %> status --json',
+  ];
   static override flags = {
     fetch: Flags.boolean({ summary: 'Ask the remote where the branch is now.' }),
     check: Flags.boolean({ summary: 'Exit with 10 if the KB is unhealthy.' }),
@@ -24,12 +28,17 @@ export default class StatusCommand extends KbCommand {
       this.terminal.done();
       if (flags.porcelain) this.terminal.result(statusLine(status));
       else if (!flags.check || this.terminal.isInteractive) {
-        for (const line of renderStatus(status, this.terminal.out, surroundings.clock.wall())) this.terminal.detail(line);
+        for (const line of renderStatus(status, this.terminal.out, surroundings.clock.wall()))
+          this.terminal.detail(line);
       }
       return status;
     } catch (error) {
       if (!flags.check || !isUninitialized(error)) throw error;
-      throw new KbError('E_UNHEALTHY', error.message, { cause: error, hint: error.hint, details: { problems: [error.message], status: { initialized: false } } });
+      throw new KbError('E_UNHEALTHY', error.message, {
+        cause: error,
+        hint: error.hint,
+        details: { problems: [error.message], status: { initialized: false } },
+      });
     }
   }
 }

@@ -27,12 +27,23 @@ export default class Sync extends KbCommand {
   static override description =
     'One cycle under the lock. Local commits are replayed onto the remote branch, file by file merged three ways. ' +
     'What cannot be merged stops with exit code 5 and leaves branch and files as they were.';
-  static override examples = ['<%= config.bin %> sync', '<%= config.bin %> sync --check --json', '*/5 * * * * <%= config.bin %> --kb ~/notes sync --quiet'];
+  static override examples = [
+    '<%= config.bin %> sync',
+    '<%= config.bin %> sync --check --json',
+    '*/5 * * * * <%= config.bin %> --kb ~/notes sync --quiet',
+  ];
   static override flags = {
-    'pull-only': Flags.boolean({ summary: 'Bring in what others wrote; push and commit nothing.', exclusive: ['push-only', 'check'] }),
+    'pull-only': Flags.boolean({
+      summary: 'Bring in what others wrote; push and commit nothing.',
+      exclusive: ['push-only', 'check'],
+    }),
     'push-only': Flags.boolean({ summary: 'Push; stop if the remote has moved.', exclusive: ['check'] }),
     check: Flags.boolean({ summary: 'Say what a sync would do, without the lock; change nothing.' }),
-    commit: Flags.boolean({ summary: 'Commit local edits; without it they stop the sync with exit code 7.', allowNo: true, default: true }),
+    commit: Flags.boolean({
+      summary: 'Commit local edits; without it they stop the sync with exit code 7.',
+      allowNo: true,
+      default: true,
+    }),
     message: Flags.string({ char: 'm', summary: 'Message of the commit of local edits.' }),
     'lock-timeout': lockTimeoutFlag,
   };

@@ -14,14 +14,20 @@ export default class Unlock extends KbCommand {
   static override examples = ['<%= config.bin %> unlock', '<%= config.bin %> unlock --force --id 3f2a9c01'];
   static override flags = {
     force: Flags.boolean({ summary: 'Take the lock away from a holder that is alive.' }),
-    id: Flags.string({ summary: "The lock's id as `kb status` shows it; needed with --force in scripts.", helpValue: 'ID', dependsOn: ['force'] }),
+    id: Flags.string({
+      summary: "The lock's id as `kb status` shows it; needed with --force in scripts.",
+      helpValue: 'ID',
+      dependsOn: ['force'],
+    }),
   };
 
   async run(): Promise<object> {
     const { flags } = await this.parse(Unlock);
     const kb = await openKb(this.start(flags), openRequest(flags));
     if (flags.force && flags.id === undefined && !(await confirm('Take the lock away from its holder?'))) {
-      throw new KbError('E_USAGE', 'the lock was left alone', { hint: 'name it: kb unlock --force --id ID (see: kb status)' });
+      throw new KbError('E_USAGE', 'the lock was left alone', {
+        hint: 'name it: kb unlock --force --id ID (see: kb status)',
+      });
     }
     const result = unlock(kb, { force: flags.force, ...(flags.id === undefined ? {} : { id: flags.id }) });
     this.terminal.done();

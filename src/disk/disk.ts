@@ -7,10 +7,29 @@ import * as fs from 'node:fs';
  */
 export type Disk = Pick<
   typeof fs,
-  | 'openSync' | 'closeSync' | 'readSync' | 'writeSync' | 'fsyncSync' | 'ftruncateSync' | 'fstatSync'
-  | 'lstatSync' | 'statSync' | 'statfsSync' | 'accessSync' | 'realpathSync' | 'readdirSync' | 'readlinkSync'
-  | 'mkdirSync' | 'rmdirSync' | 'renameSync' | 'linkSync' | 'symlinkSync' | 'unlinkSync'
-  | 'chmodSync' | 'utimesSync' | 'readFileSync'
+  | 'openSync'
+  | 'closeSync'
+  | 'readSync'
+  | 'writeSync'
+  | 'fsyncSync'
+  | 'ftruncateSync'
+  | 'fstatSync'
+  | 'lstatSync'
+  | 'statSync'
+  | 'statfsSync'
+  | 'accessSync'
+  | 'realpathSync'
+  | 'readdirSync'
+  | 'readlinkSync'
+  | 'mkdirSync'
+  | 'rmdirSync'
+  | 'renameSync'
+  | 'linkSync'
+  | 'symlinkSync'
+  | 'unlinkSync'
+  | 'chmodSync'
+  | 'utimesSync'
+  | 'readFileSync'
 >;
 
 export const nodeDisk: Disk = fs;

@@ -20,7 +20,12 @@ export interface AtomicWriteOptions {
  * new ones: temporary file, fsync, rename, fsync of the directory.
  * @throws the file system's own error; the temporary file is gone then
  */
-export function writeFileAtomic(disk: Disk, path: string, data: string | Uint8Array, options: AtomicWriteOptions = {}): void {
+export function writeFileAtomic(
+  disk: Disk,
+  path: string,
+  data: string | Uint8Array,
+  options: AtomicWriteOptions = {},
+): void {
   const durable = options.durable ?? true;
   const temporary = join(options.temporaryDirectory ?? dirname(path), temporaryName(basename(path)));
   const descriptor = disk.openSync(temporary, 'wx', options.mode ?? 0o666);
@@ -46,7 +51,7 @@ export function temporaryName(hint: string): string {
 
 /** A short write (full disk, signal) must not pass as a whole one: writes until all is written. */
 export function writeFully(disk: Disk, descriptor: number, data: Uint8Array): void {
-  for (let done = 0; done < data.length; ) done += disk.writeSync(descriptor, data, done, data.length - done);
+  for (let done = 0; done < data.length;) done += disk.writeSync(descriptor, data, done, data.length - done);
 }
 
 /** Makes a rename or new name in the directory survive a power cut. */
@@ -121,5 +126,8 @@ export function asStorageError(error: unknown, doing: string): unknown {
   if (error instanceof KbError || !isErrno(error, ...Object.keys(STORAGE_REASONS))) return error;
   const reason = STORAGE_REASONS[error.code ?? ''] ?? error.message;
   const where = error.path === undefined ? '' : ` (${error.path})`;
-  return new KbError('E_STORAGE', `could not ${doing}: ${reason}${where}`, { cause: error, details: { errno: error.code } });
+  return new KbError('E_STORAGE', `could not ${doing}: ${reason}${where}`, {
+    cause: error,
+    details: { errno: error.code },
+  });
 }

@@ -35,7 +35,8 @@ export function asRefName(text: string): RefName {
 
 /** `main` → `refs/heads/main`. @throws KbError E_USAGE */
 export function branchRef(branch: string): RefName {
-  if (branch.startsWith('-')) throw new KbError('E_USAGE', `a branch name cannot begin with "-": ${JSON.stringify(branch)}`);
+  if (branch.startsWith('-'))
+    throw new KbError('E_USAGE', `a branch name cannot begin with "-": ${JSON.stringify(branch)}`);
   return asRefName(`refs/heads/${branch}`);
 }
 
@@ -45,7 +46,6 @@ export function shortName(ref: RefName): string {
 }
 
 function isRefShape(name: string): boolean {
-   
   if (/[\0-\x20\x7f~^:?*[\\]|\.\.|@\{|\/\/|\.$|\/$/.test(name)) return false;
   return name.split('/').every((part) => part !== '' && !part.startsWith('.') && !part.endsWith('.lock'));
 }

@@ -137,7 +137,11 @@ export class LockFile {
 }
 
 /** Creates the lock file exclusively, as a second name of its mark where marks are kept. */
-function create(disk: Disk, path: string, marks: LockMarks | undefined): { descriptor: number; mark: string | undefined } {
+function create(
+  disk: Disk,
+  path: string,
+  marks: LockMarks | undefined,
+): { descriptor: number; mark: string | undefined } {
   if (marks === undefined) return { descriptor: disk.openSync(path, 'wx', 0o666), mark: undefined };
   const mark = newMark(marks);
   disk.mkdirSync(marks.directory, { recursive: true });

@@ -22,7 +22,9 @@ export function encodePath(path: string): Buffer {
   const parts: Buffer[] = [];
   for (const character of path) {
     const unit = character.charCodeAt(0);
-    parts.push(character.length === 1 && unit >= 0xdc80 && unit <= 0xdcff ? Buffer.of(unit - 0xdc00) : Buffer.from(character));
+    parts.push(
+      character.length === 1 && unit >= 0xdc80 && unit <= 0xdcff ? Buffer.of(unit - 0xdc00) : Buffer.from(character),
+    );
   }
   return Buffer.concat(parts);
 }
@@ -49,7 +51,7 @@ function hasSurrogates(path: string): boolean {
 
 function decodeEscaped(bytes: Uint8Array): string {
   let text = '';
-  for (let at = 0; at < bytes.length; ) {
+  for (let at = 0; at < bytes.length;) {
     const length = sequenceLength(bytes[at] ?? 0);
     const chunk = bytes.subarray(at, at + length);
     try {

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { readFileIfExists, removeFile, syncDirectory, writeFileAtomic } from '../disk/durable.js';
 import { KbError } from '../errors.js';
 import { asOid, asRefName, EMPTY_TREE, type Oid, type RefName } from '../git/ids.js';
-import { IndexLock, type NewEntry } from '../git/index/index-file.js';
+import { IndexLock, type GitIndex, type NewEntry } from '../git/index/index-file.js';
 import { readCommit } from '../git/objects/commit.js';
 import { diffTrees } from '../git/objects/tree-diff.js';
 import type { RepoPath } from '../git/paths.js';
@@ -27,6 +27,8 @@ export interface AdvanceContext {
   readonly fence: () => void;
   /** Index entries of local edits that were committed as they lie in the work tree. */
   readonly entries?: ReadonlyMap<RepoPath, NewEntry | null>;
+  /** The index as the cycle has read it; taken if it is still the same. */
+  readonly index?: GitIndex;
 }
 
 const JOURNAL = 'advance.json';
@@ -50,7 +52,10 @@ export function advance(kb: Kb, step: Advance, context: AdvanceContext): void {
 }
 
 /** Finishes what a killed process began. Must be called under the KB's lock, before anything is read. */
-export function finishInterruptedAdvance(kb: Kb, context: Omit<AdvanceContext, 'message' | 'entries'>): boolean {
+export function finishInterruptedAdvance(
+  kb: Kb,
+  context: Omit<AdvanceContext, 'message' | 'entries' | 'index'>,
+): boolean {
   const { disk } = kb.surroundings;
   const journal = join(kb.gitDir, 'kb', JOURNAL);
   const bytes = readFileIfExists(disk, journal);
@@ -76,6 +81,7 @@ function carryOut(kb: Kb, step: Advance, context: AdvanceContext): void {
     fence: context.fence,
     marks: kb.lockMarks,
     statOf: (path) => kb.worktree.stat(path),
+    ...(context.index === undefined ? {} : { known: context.index }),
   });
   try {
     const entries = new Map<RepoPath, NewEntry | null>(context.entries ?? []);
@@ -88,19 +94,26 @@ function carryOut(kb: Kb, step: Advance, context: AdvanceContext): void {
   }
   if (step.from === step.to) return;
   if (kb.refs.resolve(step.branch) === step.to) return;
-  kb.refs.update({ name: step.branch, to: step.to, expected: step.from, message: context.message, who: context.who, fence: context.fence });
+  kb.refs.update({
+    name: step.branch,
+    to: step.to,
+    expected: step.from,
+    message: context.message,
+    who: context.who,
+    fence: context.fence,
+  });
 }
 
 function parseJournal(bytes: Buffer): Advance | undefined {
   try {
     const value = JSON.parse(bytes.toString('utf8')) as Record<string, unknown>;
+    const text = (name: string): string => (typeof value[name] === 'string' ? value[name] : '');
     if (value['version'] !== 1) return undefined;
-    const { branch, from, to, fromTree } = value;
     return {
-      branch: asRefName(String(branch)),
-      from: from === null ? null : asOid(String(from)),
-      to: asOid(String(to)),
-      fromTree: asOid(String(fromTree)),
+      branch: asRefName(text('branch')),
+      from: value['from'] === null ? null : asOid(text('from')),
+      to: asOid(text('to')),
+      fromTree: asOid(text('fromTree')),
     };
   } catch (error) {
     if (error instanceof SyntaxError || error instanceof KbError) return undefined;

@@ -8,7 +8,8 @@ import { mergeText } from '../merge/merge-text.js';
 
 export interface Conflict {
   readonly path: RepoPath;
-  readonly reason: 'overlap' | 'binary' | 'encoding' | 'deleted_remotely' | 'deleted_locally' | 'type' | 'file_and_folder';
+  readonly reason:
+    'overlap' | 'binary' | 'encoding' | 'deleted_remotely' | 'deleted_locally' | 'type' | 'file_and_folder';
   /** The blob with the local version; null: deleted. */
   readonly local: Oid | null;
   /** The blob with the remote's version; null: deleted. */
@@ -52,7 +53,8 @@ export function applyChanges(staged: StagedObjects, onto: Oid, changes: readonly
     } else if (sameLeaf(current, before)) additions.set(path, after);
     else if (!sameLeaf(current, after)) {
       const outcome = mergeLeaf(staged, { before, remote: current, local: after });
-      if ('reason' in outcome) conflicts.push({ path, reason: outcome.reason, local: after.oid, remote: current?.oid ?? null });
+      if ('reason' in outcome)
+        conflicts.push({ path, reason: outcome.reason, local: after.oid, remote: current?.oid ?? null });
       else {
         additions.set(path, outcome);
         merged.push(path);
@@ -71,7 +73,8 @@ interface Sides {
 
 function mergeLeaf(staged: StagedObjects, { before, remote, local }: Sides): Leaf | { reason: Conflict['reason'] } {
   if (remote === undefined) return { reason: 'deleted_remotely' };
-  if (!isRegular(remote.mode) || !isRegular(local.mode) || (before !== undefined && !isRegular(before.mode))) return { reason: 'type' };
+  if (!isRegular(remote.mode) || !isRegular(local.mode) || (before !== undefined && !isRegular(before.mode)))
+    return { reason: 'type' };
   const mode = local.mode === before?.mode ? remote.mode : local.mode;
   if (remote.oid === local.oid || before?.oid === remote.oid) return { mode, oid: local.oid };
   if (before?.oid === local.oid) return { mode, oid: remote.oid };

@@ -12,7 +12,12 @@ const COMPLETE = 'complete.json';
 
 /** What may lie in a directory that counts as empty: leftovers of kb itself, and what mkfs puts into a volume's root. */
 export function isLeftover(name: string): boolean {
-  return name.startsWith(PREFIX) || name.startsWith('.kb_tmp_') || name.startsWith('.kb_operations.lock') || name === 'lost+found';
+  return (
+    name.startsWith(PREFIX) ||
+    name.startsWith('.kb_tmp_') ||
+    name.startsWith('.kb_operations.lock') ||
+    name === 'lost+found'
+  );
 }
 
 /**
@@ -76,7 +81,8 @@ function stagesIn(disk: Disk, target: string): string[] {
 
 function moveUp(disk: Disk, target: string, stage: string, traits: VolumeTraits): void {
   const gitDir = join(stage, 'git');
-  for (const name of disk.readdirSync(join(stage, 'tree'))) disk.renameSync(join(stage, 'tree', name), join(target, name));
+  for (const name of disk.readdirSync(join(stage, 'tree')))
+    disk.renameSync(join(stage, 'tree', name), join(target, name));
   if (disk.readdirSync(stage).includes('git')) {
     refreshTopLevel(disk, target, gitDir, traits);
     syncDirectory(disk, target);
@@ -105,7 +111,10 @@ function refreshTopLevel(disk: Disk, target: string, gitDir: string, traits: Vol
 
 function readTraits(disk: Disk, path: string): VolumeTraits | undefined {
   try {
-    const { version, traits } = JSON.parse(disk.readFileSync(path, 'utf8')) as { version: number; traits: VolumeTraits };
+    const { version, traits } = JSON.parse(disk.readFileSync(path, 'utf8')) as {
+      version: number;
+      traits: VolumeTraits;
+    };
     return version === 1 ? traits : undefined;
   } catch (error) {
     if (error instanceof SyntaxError || isErrno(error, 'ENOENT')) return undefined;

@@ -1,6 +1,7 @@
 import { dirname, join, resolve } from 'node:path';
 import { register, requireFreeName } from '../config/registry.js';
 import { setGitConfig } from '../config/git-config-edit.js';
+import { loadSettings, parseDuration, type Settings } from '../config/settings.js';
 import { asStorageError, isErrno } from '../disk/durable.js';
 import type { Disk } from '../disk/disk.js';
 import { KbError } from '../errors.js';
@@ -26,17 +27,19 @@ import { openKbAt, type Kb } from './open.js';
 import type { Surroundings } from './surroundings.js';
 
 export interface CloneRequest {
-  readonly url: string;
+  /** Default: the setting `repoUrl`. */
+  readonly url?: string;
   /** undefined: named after the repository, in the current directory */
   readonly directory?: string;
   readonly depth: number | 'full';
+  /** Default: the setting `branch`, else the remote's own default branch. */
   readonly branch?: string;
+  /** Register the KB under this name. */
   readonly name?: string;
-  /** Name of the remote in the clone's configuration. */
-  readonly remoteName: string;
-  /** For the whole clone, in ms. */
-  readonly timeoutMs: number;
-  readonly lockTimeoutMs: number;
+  /** For the whole clone, such as `300s`. */
+  readonly timeout: string;
+  /** Default: the setting `lockTimeout`. */
+  readonly lockTimeout?: string;
   /** Allow credentials over plain http to other machines. */
   readonly insecure: boolean;
 }
@@ -63,21 +66,37 @@ export interface CloneResult {
 export async function cloneKb(surroundings: Surroundings, request: CloneRequest): Promise<CloneResult> {
   const { disk, env, cwd, clock, signal } = surroundings;
   const start = clock.monotonic();
-  const url = parseRemoteUrl(request.url, { cwd, insecure: request.insecure });
+  const { settings } = await loadSettings({
+    disk,
+    env,
+    flags: { branch: request.branch, lockTimeout: request.lockTimeout },
+  });
+  const address = request.url ?? settings.repoUrl;
+  if (address === undefined) {
+    throw new KbError('E_USAGE', 'no URL to clone', { hint: 'give one: kb clone URL, or set KB_GIT_REPO_URL' });
+  }
+  const url = parseRemoteUrl(address, { cwd, insecure: request.insecure });
   const directory = resolve(cwd, request.directory ?? url.suggestedDirectory);
   if (request.name !== undefined) requireFreeName(disk, env, request.name, directory);
   requireUsable(disk, directory, url);
   const firstCreated = disk.mkdirSync(directory, { recursive: true });
-  const within = (result: Omit<CloneResult, 'durationMs'>): CloneResult => ({ ...result, durationMs: Math.round(clock.monotonic() - start) });
+  const within = (result: Omit<CloneResult, 'durationMs'>): CloneResult => ({
+    ...result,
+    durationMs: Math.round(clock.monotonic() - start),
+  });
   try {
     const status = await withLock(
       {
         directory,
         operation: 'clone',
         command: 'kb clone',
-        timeoutMs: request.lockTimeoutMs,
+        timeoutMs: settings.lockTimeoutMs,
         onWait: ({ owner, waitedMs }) =>
-          surroundings.report({ kind: 'waiting', holder: owner === undefined ? undefined : describeOwner(owner), waitedMs }),
+          surroundings.report({
+            kind: 'waiting',
+            holder: owner === undefined ? undefined : describeOwner(owner),
+            waitedMs,
+          }),
         ...(signal === undefined ? {} : { signal }),
       },
       async () => {
@@ -85,7 +104,12 @@ export async function cloneKb(surroundings: Surroundings, request: CloneRequest)
         finishCompleteStage(disk, directory);
         if (requireUsable(disk, directory, url)) return 'already_cloned' as const;
         removeStages(disk, directory);
-        await cloneInto(surroundings, request, url, directory);
+        await cloneInto(
+          surroundings,
+          { ...request, settings, timeoutMs: parseDuration(request.timeout) },
+          url,
+          directory,
+        );
         return 'cloned' as const;
       },
       { disk, identity: surroundings.identity },
@@ -105,37 +129,69 @@ function requireUsable(disk: Disk, directory: string, url: RemoteUrl): boolean {
     names = disk.readdirSync(directory);
   } catch (error) {
     if (isErrno(error, 'ENOENT')) return false;
-    if (isErrno(error, 'ENOTDIR')) throw new KbError('E_NO_KB', `${directory} is a file`, { hint: 'name another directory: kb clone URL DIR' });
+    if (isErrno(error, 'ENOTDIR'))
+      throw new KbError('E_NO_KB', `${directory} is a file`, { hint: 'name another directory: kb clone URL DIR' });
     throw error;
   }
   if (names.includes('.git')) return true;
   const foreign = names.filter((name) => !isLeftover(name));
   if (foreign.length === 0) return false;
-  throw new KbError('E_NO_KB', `${directory} is not empty (it holds ${foreign.slice(0, 3).join(', ')}) and is no KB; nothing was touched`, {
-    hint: `name another directory: kb clone ${url.display} DIR`,
-  });
+  throw new KbError(
+    'E_NO_KB',
+    `${directory} is not empty (it holds ${foreign.slice(0, 3).join(', ')}) and is no KB; nothing was touched`,
+    {
+      hint: `name another directory: kb clone ${url.display} DIR`,
+    },
+  );
 }
 
-async function cloneInto(surroundings: Surroundings, request: CloneRequest, url: RemoteUrl, directory: string): Promise<void> {
+/** The request with what the settings add to it. */
+interface CloneOrder extends CloneRequest {
+  readonly settings: Settings;
+  readonly timeoutMs: number;
+}
+
+async function cloneInto(
+  surroundings: Surroundings,
+  request: CloneOrder,
+  url: RemoteUrl,
+  directory: string,
+): Promise<void> {
   const { disk } = surroundings;
   const timeout = new AbortController();
   const timer = setTimeout(
-    () => timeout.abort(new KbError('E_NETWORK', `the clone took longer than ${request.timeoutMs / 1000} s`, { hint: 'give it more time with --timeout' })),
+    () =>
+      timeout.abort(
+        new KbError('E_NETWORK', `the clone took longer than ${request.timeoutMs / 1000} s`, {
+          hint: 'give it more time with --timeout',
+        }),
+      ),
     request.timeoutMs,
   );
-  const signal = surroundings.signal === undefined ? timeout.signal : AbortSignal.any([surroundings.signal, timeout.signal]);
+  const signal =
+    surroundings.signal === undefined ? timeout.signal : AbortSignal.any([surroundings.signal, timeout.signal]);
   const stage = CloneStage.make(disk, directory);
   let remote: Remote | undefined;
   try {
-    remote = await openRemote(url, { ...remoteOptions(surroundings), timeoutMs: request.timeoutMs, insecure: request.insecure, signal });
+    remote = await openRemote(url, {
+      ...remoteOptions(surroundings),
+      timeoutMs: request.timeoutMs,
+      insecure: request.insecure,
+      signal,
+    });
     surroundings.report({ kind: 'step', text: `cloning ${url.display}` });
-    const wanted = request.branch === undefined ? undefined : branchRef(request.branch);
-    const discovery = await remote.discover('read', ['HEAD', ...(wanted === undefined ? ['refs/heads/main', 'refs/heads/master'] : [wanted])]);
+    const { branch: named } = request.settings;
+    const wanted = named === undefined ? undefined : branchRef(named);
+    const discovery = await remote.discover('read', [
+      'HEAD',
+      ...(wanted === undefined ? ['refs/heads/main', 'refs/heads/master'] : [wanted]),
+    ]);
     const branch = chooseBranch(discovery, wanted, url);
     const traits = probeVolume(disk, stage.tree);
     initRepository(disk, stage.gitDir, { bare: false, branch: shortName(branch.ref) });
     writeRemoteConfig(disk, stage.gitDir, request, url, branch.ref);
-    if (branch.commit !== undefined) await fill(surroundings, request, stage, remote, { ...branch, commit: branch.commit }, traits, signal);
+    if (branch.commit !== undefined)
+      await fill(surroundings, request, stage, remote, { ...branch, commit: branch.commit }, traits, signal);
     signal.throwIfAborted();
     stage.finish(traits);
   } catch (error) {
@@ -149,7 +205,7 @@ async function cloneInto(surroundings: Surroundings, request: CloneRequest, url:
 
 async function fill(
   surroundings: Surroundings,
-  request: CloneRequest,
+  request: CloneOrder,
   stage: CloneStage,
   remote: Remote,
   branch: { ref: RefName; commit: Oid },
@@ -161,7 +217,8 @@ async function fill(
   try {
     const receiver = objects.receivePack({
       keepLooseUnder: 0,
-      onProgress: ({ objects: done, total, bytes }) => report({ kind: 'progress', phase: 'receiving', done, total, bytes }),
+      onProgress: ({ objects: done, total, bytes }) =>
+        report({ kind: 'progress', phase: 'receiving', done, total, bytes }),
     });
     try {
       const fetched = await remote.fetch({
@@ -196,27 +253,38 @@ async function fill(
     const refs = Refs.open(disk, stage.gitDir);
     const who = `kb <kb@localhost> ${Math.floor(surroundings.clock.wall() / 1000)} +0000`;
     const message = `clone: from ${remote.displayUrl}`;
-    refs.update({ name: asRefName(`refs/remotes/${request.remoteName}/${shortName(branch.ref)}`), to: branch.commit, message, who });
+    refs.update({
+      name: asRefName(`refs/remotes/${request.settings.remote}/${shortName(branch.ref)}`),
+      to: branch.commit,
+      message,
+      who,
+    });
     refs.update({ name: branch.ref, to: branch.commit, expected: null, message, who });
   } finally {
     objects.close();
   }
 }
 
-function chooseBranch(discovery: Discovery, wanted: RefName | undefined, url: RemoteUrl): { ref: RefName; commit: Oid | undefined } {
+function chooseBranch(
+  discovery: Discovery,
+  wanted: RefName | undefined,
+  url: RemoteUrl,
+): { ref: RefName; commit: Oid | undefined } {
   const found = (ref: RefName): { ref: RefName; commit: Oid | undefined } | undefined =>
     discovery.refs.has(ref) ? { ref, commit: discovery.refs.get(ref) } : undefined;
   if (wanted !== undefined) {
     const there = found(wanted) ?? (discovery.empty ? { ref: wanted, commit: undefined } : undefined);
     if (there !== undefined) return there;
-    throw new KbError('E_USAGE', `${url.display} has no branch ${shortName(wanted)}`, { hint: 'leave out --branch to take its default branch' });
+    throw new KbError('E_USAGE', `${url.display} has no branch ${shortName(wanted)}`, {
+      hint: 'leave out --branch to take its default branch',
+    });
   }
   if (discovery.head !== undefined) return { ref: discovery.head, commit: discovery.refs.get(discovery.head) };
   return found(branchRef('main')) ?? found(branchRef('master')) ?? { ref: branchRef('main'), commit: undefined };
 }
 
-function writeRemoteConfig(disk: Disk, gitDir: string, request: CloneRequest, url: RemoteUrl, ref: RefName): void {
-  const name = request.remoteName;
+function writeRemoteConfig(disk: Disk, gitDir: string, request: CloneOrder, url: RemoteUrl, ref: RefName): void {
+  const name = request.settings.remote;
   const branch = shortName(ref);
   setGitConfig(
     disk,
@@ -242,7 +310,12 @@ function requireNoCollisions(paths: Parameters<typeof findCollisions>[0]): void 
   });
 }
 
-async function describeClone(surroundings: Surroundings, directory: string, url: RemoteUrl, status: CloneResult['status']): Promise<Omit<CloneResult, 'durationMs'>> {
+async function describeClone(
+  surroundings: Surroundings,
+  directory: string,
+  url: RemoteUrl,
+  status: CloneResult['status'],
+): Promise<Omit<CloneResult, 'durationMs'>> {
   const kb = await openKbAt(surroundings, directory, {});
   try {
     if (status === 'already_cloned') requireSameRemote(kb, url);
@@ -264,10 +337,18 @@ async function describeClone(surroundings: Surroundings, directory: string, url:
 
 function requireSameRemote(kb: Kb, url: RemoteUrl): void {
   const configured = kb.gitConfig.get(`remote.${kb.settings.remote}.url`);
-  if (configured !== undefined && sameRepository(parseRemoteUrl(configured, { cwd: kb.root, insecure: true }).href, url.href)) return;
-  throw new KbError('E_NO_KB', `${kb.root} is a KB of another remote${configured === undefined ? '' : ` (${parseRemoteUrl(configured, { cwd: kb.root, insecure: true }).display})`}; nothing was touched`, {
-    hint: `name another directory: kb clone ${url.display} DIR`,
-  });
+  if (
+    configured !== undefined &&
+    sameRepository(parseRemoteUrl(configured, { cwd: kb.root, insecure: true }).href, url.href)
+  )
+    return;
+  throw new KbError(
+    'E_NO_KB',
+    `${kb.root} is a KB of another remote${configured === undefined ? '' : ` (${parseRemoteUrl(configured, { cwd: kb.root, insecure: true }).display})`}; nothing was touched`,
+    {
+      hint: `name another directory: kb clone ${url.display} DIR`,
+    },
+  );
 }
 
 function sameRepository(a: string, b: string): boolean {

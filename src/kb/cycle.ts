@@ -39,7 +39,11 @@ export interface CyclePlan {
   readonly pull: boolean;
   readonly push: boolean;
   /** Makes a commit of local edits; undefined: there are none. Called once. */
-  readonly collect?: (under: { branch: CheckedOutBranch; identities: Identities; index: GitIndex }) => CollectedEdits | undefined;
+  readonly collect?: (under: {
+    branch: CheckedOutBranch;
+    identities: Identities;
+    index: GitIndex;
+  }) => CollectedEdits | undefined;
   /**
    * Adds the cycle's own edit on top of the tip and gives the new commit; undefined: nothing to add.
    * Called again, from scratch, whenever the remote turns out to have moved: an append stays an append.
@@ -115,7 +119,7 @@ class Cycle {
   private readonly identities: Identities;
   private readonly branch: CheckedOutBranch;
   private readonly upstream: Upstream | undefined;
-  private readonly index: GitIndex;
+  private readIndex: GitIndex | undefined;
   private readonly who: string;
   private readonly fence: () => void;
   private edits: CollectedEdits | undefined;
@@ -132,15 +136,13 @@ class Cycle {
     this.fence = () => held.assertHeld();
     sweepDeadLocks(disk, kb.gitDir, deadWordProbe(disk, identity));
     finishInterruptedAdvance(kb, { who: this.who, fence: this.fence });
-    this.index = GitIndex.read(disk, kb.gitDir);
-    requireSafeState(kb, this.index);
     this.branch = checkedOutBranch(kb);
     this.upstream = upstreamOf(kb, this.branch.name);
   }
 
   async run(): Promise<CycleOutcome> {
     const { kb, plan } = this;
-    this.edits = plan.collect?.({ branch: this.branch, identities: this.identities, index: this.index });
+    this.edits = plan.collect?.({ branch: this.branch, identities: this.identities, index: this.safeIndex() });
     if (this.upstream === undefined || !kb.settings.gitEnabled || (!plan.pull && !plan.push)) return this.keepLocally();
     try {
       const outcome = await this.share(this.upstream);
@@ -152,6 +154,16 @@ class Cycle {
       if (isKbError(known, 'E_NETWORK')) throw await this.savedLocally(known);
       throw known;
     }
+  }
+
+  /** @throws KbError E_UNSAFE_STATE when native git is in the middle of something */
+  private safeIndex(): GitIndex {
+    if (this.readIndex === undefined) {
+      const index = GitIndex.read(this.kb.surroundings.disk, this.kb.gitDir);
+      requireSafeState(this.kb, index);
+      this.readIndex = index;
+    }
+    return this.readIndex;
   }
 
   close(): void {
@@ -172,10 +184,12 @@ class Cycle {
         return this.outcome(next, { landed: next.target === sight.tip });
       }
       requireFreeIndex(kb);
-      const pushed = await exchange.push(sight.tip, next.target);
+      // The index of a large KB takes a while to check: done now, it is ready when the reply comes.
+      const pushed = await exchange.push(sight.tip, next.target, () => this.safeIndex().assertIntact());
       if (pushed !== undefined) {
         const createdBranch = sight.tip === undefined;
-        if (createdBranch) kb.surroundings.report({ kind: 'warning', text: `created branch ${upstream.ref} on the remote` });
+        if (createdBranch)
+          kb.surroundings.report({ kind: 'warning', text: `created branch ${upstream.ref} on the remote` });
         this.followLanding(exchange, next.target);
         return this.outcome(next, { landed: true, pushed, createdBranch });
       }
@@ -187,13 +201,20 @@ class Cycle {
    * While the question is on its way, the answer is guessed: mostly the remote has not moved, and then the plan
    * is ready when the reply is. Nothing of a guess is stored, and what goes wrong in it is found out again.
    */
-  private async lookWhilePlanning(exchange: Exchange, upstream: Upstream): Promise<{ sight: Sight; guess: Planned | undefined }> {
+  private async lookWhilePlanning(
+    exchange: Exchange,
+    upstream: Upstream,
+  ): Promise<{ sight: Sight; guess: Planned | undefined }> {
     const seen = this.kb.refs.resolve(upstream.tracking);
     const looking = this.look(exchange, upstream);
     looking.catch(() => undefined); // awaited below; a failure that comes earlier is not unhandled
-    const isWorthGuessing = exchange.lastInDoubt === undefined && (this.plan.edit !== undefined || this.edits !== undefined);
+    const isWorthGuessing =
+      exchange.lastInDoubt === undefined && (this.plan.edit !== undefined || this.edits !== undefined);
     await new Promise(setImmediate); // lets the request leave first
-    const guess = isWorthGuessing ? await this.planUpon({ tip: seen, seen }, undefined).catch(() => undefined) : undefined;
+    this.safeIndex();
+    const guess = isWorthGuessing
+      ? await this.planUpon({ tip: seen, seen }, undefined).catch(() => undefined)
+      : undefined;
     const sight = await looking;
     return { sight, guess: sight.tip === seen ? guess : undefined };
   }
@@ -205,7 +226,8 @@ class Cycle {
     const own = { commit: branch.commit, push: plan.push && hasOwn };
     const sight = await exchange.look(own);
     // A branch that vanished from the remote is made again, which needs the other advertisement.
-    if (sight.tip === undefined && plan.push && !own.push && branch.commit !== undefined) return exchange.look({ ...own, push: true });
+    if (sight.tip === undefined && plan.push && !own.push && branch.commit !== undefined)
+      return exchange.look({ ...own, push: true });
     return sight;
   }
 
@@ -235,7 +257,12 @@ class Cycle {
     return this.settle(staged, together, edited, edited ?? tip);
   }
 
-  private settle(staged: StagedObjects, together: Integrated, edited: Oid | undefined, target: Oid | undefined): Planned {
+  private settle(
+    staged: StagedObjects,
+    together: Integrated,
+    edited: Oid | undefined,
+    target: Oid | undefined,
+  ): Planned {
     const changes = target === undefined ? [] : this.requireRoom(staged, target);
     return { staged, together, edited, target, changes };
   }
@@ -246,13 +273,16 @@ class Cycle {
     const moment = new Date(kb.surroundings.clock.wall()).toISOString().replace(/[:.]/g, '-');
     const name = asRefName(`refs/kb/backup/${moment}`);
     kb.refs.update({ name, to: commit, message: 'kb: before following a rewritten remote branch', who, fence });
-    kb.surroundings.report({ kind: 'warning', text: `the remote branch was rewritten; what you had is kept as ${name}` });
+    kb.surroundings.report({
+      kind: 'warning',
+      text: `the remote branch was rewritten; what you had is kept as ${name}`,
+    });
   }
 
   /** The changes to the work tree that the target means. @throws KbError E_UNSAFE_STATE when something is in their way */
   private requireRoom(staged: StagedObjects, target: Oid): TreeChange[] {
     const changes = diffTrees(staged, this.worktreeTree(), readCommit(staged, target).tree);
-    requireNothingInTheWay(this.kb, changes, this.index);
+    requireNothingInTheWay(this.kb, changes, this.safeIndex());
     return changes;
   }
 
@@ -283,13 +313,24 @@ class Cycle {
     const { kb, branch, who, fence, edits } = this;
     if (target === branch.commit && edits === undefined) return;
     const step = { branch: branch.ref, from: branch.commit ?? null, to: target, fromTree: this.worktreeTree() };
-    advance(kb, step, { who, message: `kb ${this.plan.operation}`, fence, ...(edits === undefined ? {} : { entries: edits.entries }) });
+    advance(kb, step, {
+      who,
+      message: `kb ${this.plan.operation}`,
+      fence,
+      index: this.safeIndex(),
+      ...(edits === undefined ? {} : { entries: edits.entries }),
+    });
   }
 
   /** No remote, or the command asked for none: the edit becomes a local commit and nothing else. */
   private async keepLocally(): Promise<CycleOutcome> {
     const tip = this.edits?.commit ?? this.branch.commit;
-    const next = await this.planEdit(new StagedObjects(this.kb.objects), { tip, pulled: 0, merged: [], rewritten: false });
+    const next = await this.planEdit(new StagedObjects(this.kb.objects), {
+      tip,
+      pulled: 0,
+      merged: [],
+      rewritten: false,
+    });
     next.staged.persist();
     if (next.target !== undefined) this.advanceTo(next.target);
     return this.outcome(next, { landed: false });

@@ -3,6 +3,8 @@ import { isKbError } from '../errors.js';
 import { openKb, type OpenRequest } from './open.js';
 import type { Surroundings } from './surroundings.js';
 
+export { ENVIRONMENT, type EnvironmentVariable } from '../config/environment.js';
+
 /** Every setting that has a value, with its source; secrets masked. Works outside a KB too. */
 export async function readEffectiveSettings(surroundings: Surroundings, request: OpenRequest): Promise<Setting[]> {
   try {

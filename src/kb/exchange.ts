@@ -87,17 +87,21 @@ export class Exchange {
 
   /**
    * One compare-and-swap of the remote branch (one request).
+   * @param meanwhile work for the time in which the server is busy; must not change anything
    * @returns how many commits landed; undefined: look again, somebody was faster or no reply came
    * @throws KbError E_REFUSED, E_AUTH, E_NETWORK (the last reply that may be lost was lost), E_LOCK_LOST
    */
-  async push(from: Oid | undefined, to: Oid): Promise<number | undefined> {
+  async push(from: Oid | undefined, to: Oid, meanwhile: () => void): Promise<number | undefined> {
     const { kb, remote, upstream, rules } = this;
     const shallow = kb.shallow();
     const { commits } = commitsSince(kb.objects, from, to, shallow);
     const newestFirst = [...commits].reverse();
-    kb.surroundings.report({ kind: 'step', text: `pushing ${commits.length} ${commits.length === 1 ? 'commit' : 'commits'}` });
+    kb.surroundings.report({
+      kind: 'step',
+      text: `pushing ${commits.length} ${commits.length === 1 ? 'commit' : 'commits'}`,
+    });
     rules.fence();
-    const outcome = await remote.push({
+    const pushing = remote.push({
       ref: upstream.ref,
       from: from ?? null,
       to,
@@ -107,13 +111,19 @@ export class Exchange {
       fence: rules.fence,
       who: rules.who,
     });
+    pushing.catch(() => undefined); // awaited below; a failure that comes earlier is not unhandled
+    await new Promise(setImmediate); // lets the request leave first
+    meanwhile();
+    const outcome = await pushing;
     switch (outcome.kind) {
       case 'landed':
         return commits.length;
       case 'race':
         return undefined;
       case 'refused':
-        throw new KbError('E_REFUSED', `the remote refused the push: ${outcome.message}`, { details: { remoteMessage: outcome.message } });
+        throw new KbError('E_REFUSED', `the remote refused the push: ${outcome.message}`, {
+          details: { remoteMessage: outcome.message },
+        });
       case 'unknown':
         this.doubtful.push(to);
         if (this.doubtful.length >= MAX_LOST_REPLIES) throw outcome.cause;
@@ -136,7 +146,13 @@ export class Exchange {
   remember(commit: Oid): void {
     const { kb, upstream, rules } = this;
     if (kb.refs.resolve(upstream.tracking) === commit) return;
-    kb.refs.update({ name: upstream.tracking, to: commit, message: `kb ${rules.operation}`, who: rules.who, fence: rules.fence });
+    kb.refs.update({
+      name: upstream.tracking,
+      to: commit,
+      message: `kb ${rules.operation}`,
+      who: rules.who,
+      fence: rules.fence,
+    });
   }
 
   close(): void {
@@ -177,8 +193,12 @@ export class Exchange {
   }
 
   private movedWithoutPull(): KbError {
-    return new KbError('E_UNSAFE_STATE', `the remote branch ${this.upstream.ref} has commits that are not here, and pulling was switched off`, {
-      hint: 'kb sync',
-    });
+    return new KbError(
+      'E_UNSAFE_STATE',
+      `the remote branch ${this.upstream.ref} has commits that are not here, and pulling was switched off`,
+      {
+        hint: 'kb sync',
+      },
+    );
   }
 }

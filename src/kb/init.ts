@@ -1,6 +1,7 @@
 import { join, resolve } from 'node:path';
 import { setGitConfig } from '../config/git-config-edit.js';
 import { register, requireFreeName } from '../config/registry.js';
+import { loadSettings } from '../config/settings.js';
 import { asStorageError, isErrno } from '../disk/durable.js';
 import type { Disk } from '../disk/disk.js';
 import { KbError } from '../errors.js';
@@ -14,7 +15,6 @@ export interface InitRequest {
   readonly directory?: string;
   /** A path that does not exist is made a bare repository. */
   readonly remote?: string;
-  readonly remoteName: string;
   readonly branch: string;
   readonly name?: string;
 }
@@ -34,6 +34,7 @@ export interface InitResult {
  */
 export async function initKb(surroundings: Surroundings, request: InitRequest): Promise<InitResult> {
   const { disk, env, cwd } = surroundings;
+  const { remote: remoteName } = (await loadSettings({ disk, env, flags: {} })).settings;
   const directory = resolve(cwd, request.directory ?? '.');
   const branch = branchRef(request.branch);
   const url = request.remote === undefined ? undefined : parseRemoteUrl(request.remote, { cwd });
@@ -46,12 +47,20 @@ export async function initKb(surroundings: Surroundings, request: InitRequest): 
     if (isNew) initRepository(disk, gitDir, { bare: false, branch: request.branch });
     const kb = await openKbAt(surroundings, directory, {});
     kb.objects.close();
-    const configured = kb.gitConfig.get(`remote.${request.remoteName}.url`);
-    if (url !== undefined) setRemote(disk, gitDir, request, url, configured, kb.refs.head().branch ?? branch);
+    const configured = kb.gitConfig.get(`remote.${remoteName}.url`);
+    if (url !== undefined) setRemote(disk, gitDir, remoteName, url, configured, kb.refs.head().branch ?? branch);
     if (request.name !== undefined) register(disk, env, { name: request.name, directory });
-    const remote = url?.display ?? (configured === undefined ? null : parseRemoteUrl(configured, { cwd: directory, insecure: true }).display);
+    const remote =
+      url?.display ??
+      (configured === undefined ? null : parseRemoteUrl(configured, { cwd: directory, insecure: true }).display);
     const head = kb.refs.head().branch;
-    return { status: isNew ? 'initialized' : 'already_initialized', dir: directory, remote, branch: shortName(head ?? branch), createdRemote };
+    return {
+      status: isNew ? 'initialized' : 'already_initialized',
+      dir: directory,
+      remote,
+      branch: shortName(head ?? branch),
+      createdRemote,
+    };
   } catch (error) {
     throw asStorageError(error, `make a KB in ${directory}`);
   }
@@ -68,14 +77,24 @@ function makeBareRemote(disk: Disk, path: string, branch: string): boolean {
   return true;
 }
 
-function setRemote(disk: Disk, gitDir: string, request: InitRequest, url: RemoteUrl, configured: string | undefined, branch: ReturnType<typeof branchRef>): void {
+function setRemote(
+  disk: Disk,
+  gitDir: string,
+  name: string,
+  url: RemoteUrl,
+  configured: string | undefined,
+  branch: ReturnType<typeof branchRef>,
+): void {
   if (configured === url.href) return;
   if (configured !== undefined) {
-    throw new KbError('E_NO_KB', `this KB has another remote already: ${parseRemoteUrl(configured, { cwd: gitDir, insecure: true }).display}`, {
-      hint: 'name another directory: kb init DIR --remote PATH',
-    });
+    throw new KbError(
+      'E_NO_KB',
+      `this KB has another remote already: ${parseRemoteUrl(configured, { cwd: gitDir, insecure: true }).display}`,
+      {
+        hint: 'name another directory: kb init DIR --remote PATH',
+      },
+    );
   }
-  const name = request.remoteName;
   const short = shortName(branch);
   setGitConfig(
     disk,

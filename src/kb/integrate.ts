@@ -41,7 +41,8 @@ export function integrate(request: IntegrateRequest): Integrated {
   const { staged, shallow, local, remote, tracking } = request;
   const nothing = { pulled: 0, merged: [], rewritten: false };
   if (remote === undefined || local === remote) return { ...nothing, tip: local ?? remote };
-  if (local === undefined) return { ...nothing, tip: remote, pulled: commitsSince(staged, undefined, remote, shallow).commits.length };
+  if (local === undefined)
+    return { ...nothing, tip: remote, pulled: commitsSince(staged, undefined, remote, shallow).commits.length };
 
   const bases = mergeBases(staged, local, remote, shallow);
   if (bases.includes(remote)) return { ...nothing, tip: local };
@@ -72,12 +73,20 @@ function replayOnto(request: IntegrateRequest, commits: readonly Oid[], onto: Oi
     for (const path of applied.merged) merged.add(path);
     if (applied.tree === tree) continue; // the remote has this change already: an empty commit tells nobody anything
     tree = applied.tree;
-    tip = staged.add('commit', serializeCommit({ ...withoutSignature(commit), tree, parents: [tip], committer: request.committer }));
+    tip = staged.add(
+      'commit',
+      serializeCommit({ ...withoutSignature(commit), tree, parents: [tip], committer: request.committer }),
+    );
   }
   return { tip, merged: [...merged] };
 }
 
-function mergeOnto(request: IntegrateRequest, local: Oid, remote: Oid, base: Oid | undefined): { tip: Oid; merged: RepoPath[] } {
+function mergeOnto(
+  request: IntegrateRequest,
+  local: Oid,
+  remote: Oid,
+  base: Oid | undefined,
+): { tip: Oid; merged: RepoPath[] } {
   const { staged, committer } = request;
   const baseTree = base === undefined ? EMPTY_TREE : readCommit(staged, base).tree;
   const changes = diffTrees(staged, baseTree, readCommit(staged, local).tree);
@@ -95,15 +104,21 @@ function parentTree(source: ObjectSource, commit: Commit, isShallow: boolean): O
 
 /** A signature covers the old parent; on a replayed commit it would be a false one. */
 function withoutSignature(commit: Commit): Commit {
-  const extraHeaders = (commit.extraHeaders ?? []).filter((header) => !/^(gpgsig|gpgsig-sha256|mergetag) /.test(header));
+  const extraHeaders = (commit.extraHeaders ?? []).filter(
+    (header) => !/^(gpgsig|gpgsig-sha256|mergetag) /.test(header),
+  );
   return { ...commit, extraHeaders };
 }
 
 function conflictError(conflicts: readonly Conflict[], remote: Oid, local: Oid): KbError {
   const names = conflicts.slice(0, 3).map((conflict) => conflict.path);
   const more = conflicts.length > 3 ? ` and ${conflicts.length - 3} more` : '';
-  return new KbError('E_CONFLICT', `local and remote edits overlap in ${names.join(', ')}${more}; nothing was changed`, {
-    hint: `yours is in the work tree, theirs in commit ${remote.slice(0, 10)}: bring the file to the state you want, then: kb sync`,
-    details: { conflicts, remote, local },
-  });
+  return new KbError(
+    'E_CONFLICT',
+    `local and remote edits overlap in ${names.join(', ')}${more}; nothing was changed`,
+    {
+      hint: `yours is in the work tree, theirs in commit ${remote.slice(0, 10)}: bring the file to the state you want, then: kb sync`,
+      details: { conflicts, remote, local },
+    },
+  );
 }

@@ -19,7 +19,9 @@ const MAX_CONFLICTS = 1000;
 
 /** How the last exchange with the remote ended, for `kb status`. Not durable: it is only ever a report. */
 export function recordSync(kb: Kb, error: KbError | undefined): void {
-  const conflicts = Array.isArray(error?.details['conflicts']) ? (error.details['conflicts'] as { path: string }[]) : [];
+  const conflicts = Array.isArray(error?.details['conflicts'])
+    ? (error.details['conflicts'] as { path: string }[])
+    : [];
   const record: LastSync = {
     at: new Date(kb.surroundings.clock.wall()).toISOString(),
     result: error?.code ?? 'ok',

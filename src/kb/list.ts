@@ -11,5 +11,9 @@ export interface ListedKb {
 
 /** The KBs registered with `--name`, in the order of their names. */
 export function listKbs({ disk, env }: Surroundings): ListedKb[] {
-  return listRegistered(disk, env).map(({ name, directory }) => ({ name, directory, present: enclosingKb(disk, directory) === directory }));
+  return listRegistered(disk, env).map(({ name, directory }) => ({
+    name,
+    directory,
+    present: enclosingKb(disk, directory) === directory,
+  }));
 }

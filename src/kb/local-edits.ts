@@ -28,8 +28,14 @@ export function scanLocalEdits(kb: Kb, index: GitIndex, head: CheckedOutBranch['
   const changes = scanChanges(kb.worktree, index, { excludesFile, headTree: treeOf(kb, head), objects: kb.objects });
   const edits = new Map<RepoPath, LocalEdit>();
   for (const change of changes) {
-    if (change.nestedRepository === true) kb.surroundings.report({ kind: 'warning', text: `${change.path} is a repository of its own and is left alone` });
-    else edits.set(change.path, { path: change.path, kind: kindOf(change, edits.get(change.path)), committable: !NEVER_COMMITTED.test(change.path) });
+    if (change.nestedRepository === true)
+      kb.surroundings.report({ kind: 'warning', text: `${change.path} is a repository of its own and is left alone` });
+    else
+      edits.set(change.path, {
+        path: change.path,
+        kind: kindOf(change, edits.get(change.path)),
+        committable: !NEVER_COMMITTED.test(change.path),
+      });
   }
   return [...edits.values()];
 }

@@ -33,7 +33,10 @@ function chosenKb(request: LocateRequest, chosen: string): string {
   const root = enclosingKb(request.disk, directory);
   if (root !== undefined) return root;
   throw new KbError('E_NO_KB', `no KB at ${directory}`, {
-    hint: registered === undefined ? 'see the known ones with: kb list, or make one with: kb clone URL' : `it was registered as "${chosen}"; clone it again: kb clone URL ${directory} --name ${chosen}`,
+    hint:
+      registered === undefined
+        ? 'see the known ones with: kb list, or make one with: kb clone URL'
+        : `it was registered as "${chosen}"; clone it again: kb clone URL ${directory} --name ${chosen}`,
   });
 }
 

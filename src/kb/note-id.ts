@@ -19,7 +19,9 @@ export function idTrailer(id: string): string {
 /** @throws KbError E_USAGE: a key is 1–200 visible ASCII characters, so that it survives as one trailer line */
 export function requireValidId(id: string): void {
   if (!ALLOWED.test(id)) {
-    throw new KbError('E_USAGE', '--id must be 1 to 200 visible ASCII characters without spaces', { hint: 'for example: --id build-1234' });
+    throw new KbError('E_USAGE', '--id must be 1 to 200 visible ASCII characters without spaces', {
+      hint: 'for example: --id build-1234',
+    });
   }
 }
 

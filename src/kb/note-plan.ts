@@ -17,7 +17,13 @@ import type { TipView } from './tip-view.js';
 
 /** Where a note's text goes. */
 export type NoteTarget =
-  | { readonly kind: 'new'; readonly title?: string; readonly path?: string; readonly dir?: string; readonly name?: string }
+  | {
+      readonly kind: 'new';
+      readonly title?: string;
+      readonly path?: string;
+      readonly dir?: string;
+      readonly name?: string;
+    }
   | { readonly kind: 'append'; readonly path: string }
   | { readonly kind: 'daily' }
   | { readonly kind: 'replace'; readonly path: string; readonly ifMatch?: string };
@@ -64,7 +70,11 @@ export async function planNote(view: TipView, request: NoteText): Promise<Planne
   }
 }
 
-async function planNew(view: TipView, request: NoteText, target: Extract<NoteTarget, { kind: 'new' }>): Promise<PlannedNote> {
+async function planNew(
+  view: TipView,
+  request: NoteText,
+  target: Extract<NoteTarget, { kind: 'new' }>,
+): Promise<PlannedNote> {
   const path = target.path === undefined ? freePath(view, request, target) : exactPath(view, target.path);
   const name = posix.basename(path).replace(/\.md$/i, '');
   const text = await composeNote({
@@ -81,8 +91,11 @@ async function planNew(view: TipView, request: NoteText, target: Extract<NoteTar
 }
 
 function freePath(view: TipView, request: NoteText, target: Extract<NoteTarget, { kind: 'new' }>): RepoPath {
-  const folder = asFolder(target.dir ?? request.settings.notes.dir ?? (view.isFolder('inbox' as RepoPath) ? 'inbox' : ''));
-  const file = target.name === undefined ? noteFileName(target.title ?? request.text, request.now) : cleanFileName(target.name);
+  const folder = asFolder(
+    target.dir ?? request.settings.notes.dir ?? (view.isFolder('inbox' as RepoPath) ? 'inbox' : ''),
+  );
+  const file =
+    target.name === undefined ? noteFileName(target.title ?? request.text, request.now) : cleanFileName(target.name);
   const wanted = asNotePath(folder === '' ? file : `${folder}/${file}`);
   return freeName(wanted, (key) => view.isTaken(folder, posix.basename(key)), collisionKey);
 }
@@ -102,10 +115,16 @@ function exactPath(view: TipView, given: string): RepoPath {
 function planAppend(view: TipView, request: NoteText, path: RepoPath): PlannedNote {
   const file = view.read(path);
   if (file === undefined) {
-    throw new KbError('E_USAGE', `there is no note at ${printable(path)} to append to`, { hint: `make it with: kb note --path ${path} …` });
+    throw new KbError('E_USAGE', `there is no note at ${printable(path)} to append to`, {
+      hint: `make it with: kb note --path ${path} …`,
+    });
   }
   requireRegular(path, file.mode);
-  const data = appendText(file.data, logLine(request.text, request.now), request.heading === undefined ? {} : { heading: request.heading });
+  const data = appendText(
+    file.data,
+    logLine(request.text, request.now),
+    request.heading === undefined ? {} : { heading: request.heading },
+  );
   return { path, data, mode: file.mode, verb: 'Append to' };
 }
 
@@ -114,11 +133,17 @@ async function planDaily(view: TipView, request: NoteText): Promise<PlannedNote>
   const path = asNotePath(dailyNotePath(daily, request.now));
   if (view.read(path) !== undefined) return planAppend(view, request, path);
   if (view.isTaken(folderOf(path), collisionKey(posix.basename(path)))) {
-    throw new KbError('E_UNSAFE_STATE', `today's note ${printable(path)} is on disk but in no commit yet`, { hint: 'commit it first with: kb sync' });
+    throw new KbError('E_UNSAFE_STATE', `today's note ${printable(path)} is on disk but in no commit yet`, {
+      hint: 'commit it first with: kb sync',
+    });
   }
   const template = request.template === undefined ? daily.template : templatePath(request.settings, request.template);
   const start = template === undefined ? '' : expandDaily(view, template, path, request.now);
-  const data = appendText(Buffer.from(start), logLine(request.text, request.now), request.heading === undefined ? {} : { heading: request.heading });
+  const data = appendText(
+    Buffer.from(start),
+    logLine(request.text, request.now),
+    request.heading === undefined ? {} : { heading: request.heading },
+  );
   return { path, data, mode: 0o100644, verb: 'Add' };
 }
 
@@ -128,12 +153,21 @@ function planReplace(view: TipView, request: NoteText, target: Extract<NoteTarge
   if (file === undefined) throw new KbError('E_USAGE', `there is no note at ${printable(path)} to replace`);
   requireRegular(path, file.mode);
   if (target.ifMatch !== undefined && !file.blob.startsWith(target.ifMatch.toLowerCase())) {
-    throw new KbError('E_CONFLICT', `${printable(path)} has changed: it is blob ${file.blob.slice(0, 10)} now, not ${target.ifMatch.slice(0, 10)}`, {
-      hint: 'read it again, bring your change in, and use the new blob with --if-match',
-      details: { path, expected: target.ifMatch, actual: file.blob },
-    });
+    throw new KbError(
+      'E_CONFLICT',
+      `${printable(path)} has changed: it is blob ${file.blob.slice(0, 10)} now, not ${target.ifMatch.slice(0, 10)}`,
+      {
+        hint: 'read it again, bring your change in, and use the new blob with --if-match',
+        details: { path, expected: target.ifMatch, actual: file.blob },
+      },
+    );
   }
-  return { path, data: Buffer.from(request.text.endsWith('\n') ? request.text : `${request.text}\n`), mode: file.mode, verb: 'Update' };
+  return {
+    path,
+    data: Buffer.from(request.text.endsWith('\n') ? request.text : `${request.text}\n`),
+    mode: file.mode,
+    verb: 'Update',
+  };
 }
 
 function dailySettings(view: TipView, settings: Settings): DailySettings {
@@ -186,7 +220,9 @@ function asNotePath(text: string): RepoPath {
   const path = text.normalize('NFC').replace(/^(\.\/)+/, '');
   const problem = pathProblem(path);
   if (problem !== undefined) {
-    throw new KbError('E_USAGE', `${printable(text)} cannot be a note's path: ${problem}`, { hint: 'give a path inside the KB, such as inbox/idea.md' });
+    throw new KbError('E_USAGE', `${printable(text)} cannot be a note's path: ${problem}`, {
+      hint: 'give a path inside the KB, such as inbox/idea.md',
+    });
   }
   return path as RepoPath;
 }

@@ -65,7 +65,7 @@ export async function openKbAt(surroundings: Surroundings, root: string, flags: 
   const onBranch = branch === undefined ? {} : { branch: shortName(branch) };
   const gitConfig = GitConfig.load({ disk, gitDir, env, home: homeDirectory(env), ...onBranch });
   requireKnownFormat(gitConfig, root);
-  const { settings, explain } = await loadSettings({ disk, env, kbRoot: root, gitConfig, flags });
+  const loaded = await loadSettings({ disk, env, kbRoot: root, gitConfig, flags });
   const worktree = new Worktree(disk, root, gitDir, {
     fileMode: gitConfig.getBoolean('core.filemode', true),
     symlinks: gitConfig.getBoolean('core.symlinks', true),
@@ -77,8 +77,8 @@ export async function openKbAt(surroundings: Surroundings, root: string, flags: 
     root,
     gitDir,
     surroundings,
-    settings,
-    explainSettings: explain,
+    settings: loaded.settings,
+    explainSettings: () => loaded.explain(),
     gitConfig,
     objects: ObjectStore.open(disk, gitDir),
     refs,
@@ -160,7 +160,9 @@ function requireKnownFormat(config: GitConfig, root: string): void {
   const version = config.get('core.repositoryformatversion') ?? '0';
   if (version !== '0' && version !== '1') refuse(`has repository format ${version}`);
   if (config.getBoolean('core.bare', false)) {
-    throw new KbError('E_NO_KB', `${root} is a bare repository, without a work tree`, { hint: `clone it: kb clone ${root}` });
+    throw new KbError('E_NO_KB', `${root} is a bare repository, without a work tree`, {
+      hint: `clone it: kb clone ${root}`,
+    });
   }
   if (config.get('core.worktree') !== undefined) refuse('has its work tree elsewhere (core.worktree)');
   const format = config.get('extensions.objectformat') ?? 'sha1';

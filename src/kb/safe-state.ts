@@ -46,8 +46,12 @@ export function requireNothingInTheWay(kb: Kb, changes: readonly TreeChange[], i
   if (obstacles.length === 0) return;
   const named = obstacles.slice(0, 3).map(({ path, reason }) => `${path} (${reason})`);
   const more = obstacles.length > 3 ? ` and ${obstacles.length - 3} more` : '';
-  throw new KbError('E_UNSAFE_STATE', `uncommitted files are in the way: ${named.join(', ')}${more}; nothing was changed`, {
-    hint: 'commit and merge them with: kb sync',
-    details: { obstacles },
-  });
+  throw new KbError(
+    'E_UNSAFE_STATE',
+    `uncommitted files are in the way: ${named.join(', ')}${more}; nothing was changed`,
+    {
+      hint: 'commit and merge them with: kb sync',
+      details: { obstacles },
+    },
+  );
 }

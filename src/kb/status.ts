@@ -12,7 +12,14 @@ import { measureDisk, type DiskUse } from './disk-use.js';
 
 export interface StatusLock {
   readonly held: boolean;
-  readonly holder: { readonly user: string; readonly host: string; readonly pid: number; readonly command: string; readonly since: string; readonly id: string } | null;
+  readonly holder: {
+    readonly user: string;
+    readonly host: string;
+    readonly pid: number;
+    readonly command: string;
+    readonly since: string;
+    readonly id: string;
+  } | null;
   readonly stale: boolean;
 }
 
@@ -83,7 +90,8 @@ export function findProblems(status: Status): string[] {
   if (status.lastSync !== null && status.lastSync.result !== 'ok') {
     problems.push(`the last sync failed: ${status.lastSync.error ?? status.lastSync.result}`);
   }
-  if (status.conflicts.length > 0) problems.push(`${status.conflicts.length} files are in conflict: ${status.conflicts.slice(0, 3).join(', ')}`);
+  if (status.conflicts.length > 0)
+    problems.push(`${status.conflicts.length} files are in conflict: ${status.conflicts.slice(0, 3).join(', ')}`);
   if (status.disk.freeBytes < status.disk.headroom) {
     problems.push(`the volume has ${status.disk.freeBytes} bytes left, under the headroom of ${status.disk.headroom}`);
   }

@@ -5,7 +5,13 @@ import { currentProcess, type ProcessIdentity } from '../lock/owner.js';
 export type Report =
   | { readonly kind: 'waiting'; readonly holder: string | undefined; readonly waitedMs: number }
   | { readonly kind: 'step'; readonly text: string }
-  | { readonly kind: 'progress'; readonly phase: string; readonly done?: number; readonly total?: number; readonly bytes?: number }
+  | {
+      readonly kind: 'progress';
+      readonly phase: string;
+      readonly done?: number;
+      readonly total?: number;
+      readonly bytes?: number;
+    }
   | { readonly kind: 'warning'; readonly text: string };
 
 export interface Clock {

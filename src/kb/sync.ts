@@ -49,12 +49,16 @@ export async function sync(kb: Kb, request: SyncRequest): Promise<SyncResult> {
     pull: request.direction !== 'push',
     push: request.direction !== 'pull' && kb.settings.autoPush,
     // A pull alone commits nothing: local edits stay as they are, or are in the way and say so.
-    ...(request.direction === 'pull' ? {} : { collect: (at) => {
-      if (request.commit) return collectEdits(kb, at, request.message);
-      const edits = scanLocalEdits(kb, at.index, at.branch.commit).filter(({ committable }) => committable);
-      if (edits.length > 0) throw uncommitted(edits.map(({ path }) => path));
-      return undefined;
-    } }),
+    ...(request.direction === 'pull'
+      ? {}
+      : {
+          collect: (at) => {
+            if (request.commit) return collectEdits(kb, at, request.message);
+            const edits = scanLocalEdits(kb, at.index, at.branch.commit).filter(({ committable }) => committable);
+            if (edits.length > 0) throw uncommitted(edits.map(({ path }) => path));
+            return undefined;
+          },
+        }),
   });
   return {
     result: resultOf(outcome),
@@ -81,10 +85,14 @@ function resultOf(outcome: CycleOutcome): SyncResultKind {
 }
 
 function uncommitted(paths: readonly RepoPath[]): KbError {
-  return new KbError('E_UNSAFE_STATE', `there are local edits: ${paths.slice(0, 3).join(', ')}${paths.length > 3 ? ` and ${paths.length - 3} more` : ''}`, {
-    hint: 'leave out --no-commit to commit them',
-    details: { paths: paths.slice(0, 100) },
-  });
+  return new KbError(
+    'E_UNSAFE_STATE',
+    `there are local edits: ${paths.slice(0, 3).join(', ')}${paths.length > 3 ? ` and ${paths.length - 3} more` : ''}`,
+    {
+      hint: 'leave out --no-commit to commit them',
+      details: { paths: paths.slice(0, 100) },
+    },
+  );
 }
 
 export interface SyncForecast {
@@ -122,11 +130,17 @@ export async function forecastSync(kb: Kb): Promise<SyncForecast> {
     const hasOwn = changes.length > 0 || (local !== undefined && local !== tip && !bases.includes(local));
     const toPull = tip !== undefined && local !== tip && !bases.includes(tip);
     const result =
-      tip === undefined ? (hasOwn ? 'created_branch' : 'up_to_date')
-      : hasOwn && toPull ? 'merged'
-      : hasOwn ? 'pushed'
-      : toPull ? 'pulled'
-      : 'up_to_date';
+      tip === undefined
+        ? hasOwn
+          ? 'created_branch'
+          : 'up_to_date'
+        : hasOwn && toPull
+          ? 'merged'
+          : hasOwn
+            ? 'pushed'
+            : toPull
+              ? 'pulled'
+              : 'up_to_date';
     const tracking = kb.refs.resolve(upstream.tracking);
     const ahead = compareWithTracking(kb, tracking, local)?.ahead ?? null;
     return { ...common, result, ahead, remoteMoved: tip !== tracking, requests: remote.requests };

@@ -31,7 +31,11 @@ export function openTipView(kb: Kb, tip: Tip | undefined): TipView {
   const taken = new Map<string, Set<string>>();
   const takenIn = (folder: string): Set<string> => {
     let keys = taken.get(folder);
-    if (keys === undefined) taken.set(folder, (keys = new Set([...namesInTree(source, tree, folder), ...namesOnDisk(kb, folder)].map(collisionKey))));
+    if (keys === undefined)
+      taken.set(
+        folder,
+        (keys = new Set([...namesInTree(source, tree, folder), ...namesOnDisk(kb, folder)].map(collisionKey))),
+      );
     return keys;
   };
   return {

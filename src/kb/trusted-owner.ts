@@ -18,7 +18,12 @@ export function requireTrustedOwner(disk: Disk, root: string, gitDir: string, us
   };
   if (isOwn(root) && isOwn(gitDir)) return;
   const trusted = userConfig().getAll('safe.directory');
-  if (trusted.some((entry) => entry === '*' || entry === root || (entry.endsWith('/*') && root.startsWith(entry.slice(0, -1))))) return;
+  if (
+    trusted.some(
+      (entry) => entry === '*' || entry === root || (entry.endsWith('/*') && root.startsWith(entry.slice(0, -1))),
+    )
+  )
+    return;
   throw new KbError('E_UNSAFE_STATE', `${root} belongs to another user`, {
     hint: `if you trust it: git config --global --add safe.directory ${root}`,
   });

@@ -31,7 +31,11 @@ const ABANDONED_AFTER_MS = 10 * 60 * 1000;
 export function unlock(kb: Kb, request: UnlockRequest): UnlockResult {
   const state = inspectLock(kb.root);
   const owner = !state.held ? undefined : request.force ? takeLockAway(kb.root, request.id) : removeStaleLock(kb.root);
-  return { removed: state.held, holder: owner === undefined ? null : shown(owner), gitLocks: removeAbandonedGitLocks(kb) };
+  return {
+    removed: state.held,
+    holder: owner === undefined ? null : shown(owner),
+    gitLocks: removeAbandonedGitLocks(kb),
+  };
 }
 
 function shown({ user, host, pid, command, since, id }: OwnerRecord): UnlockResult['holder'] {
@@ -68,7 +72,8 @@ function isOpenSomewhere(kb: Kb, path: string): boolean {
     try {
       return (
         disk.readdirSync(`/proc/${pid}/fd`).some((fd) => linkTarget(kb, `/proc/${pid}/fd/${fd}`) === path) ||
-        (disk.readFileSync(`/proc/${pid}/comm`, 'utf8').trim() === 'git' && (linkTarget(kb, `/proc/${pid}/cwd`) ?? '').startsWith(kb.root))
+        (disk.readFileSync(`/proc/${pid}/comm`, 'utf8').trim() === 'git' &&
+          (linkTarget(kb, `/proc/${pid}/cwd`) ?? '').startsWith(kb.root))
       );
     } catch {
       return false; // another user's process, or one that has just ended

@@ -15,14 +15,24 @@ export function expectNativeGitAgrees(directory: string, remote?: string): void 
 /** `git fsck --strict` exits 0 and names nothing but unreachable leftovers. */
 export function expectSound(repository: string): void {
   const report = git(repository, ['fsck', '--strict', '--full', '--no-progress']);
-  expect(report.split('\n').filter((line) => line !== '' && !/^(dangling|notice: HEAD points to an unborn branch|notice: No default references)/.test(line))).toEqual([]);
+  expect(
+    report
+      .split('\n')
+      .filter(
+        (line) =>
+          line !== '' &&
+          !/^(dangling|notice: HEAD points to an unborn branch|notice: No default references)/.test(line),
+      ),
+  ).toEqual([]);
 }
 
 /** The files that a fresh native clone of the remote has, with their bytes. */
 export function filesOnRemote(remote: string): Map<string, string> {
   const clone = join(makeTemporaryDirectory(), 'clone');
   git('/', ['clone', '--quiet', remote, clone]);
-  const names = git(clone, ['ls-files', '-z']).split('\0').filter((name) => name !== '');
+  const names = git(clone, ['ls-files', '-z'])
+    .split('\0')
+    .filter((name) => name !== '');
   return new Map(names.map((name) => [name, readFileSync(join(clone, name), 'utf8')]));
 }
 

@@ -34,11 +34,7 @@ export function kbEnvironment(extra: KbOptions['env'] = {}): NodeJS.ProcessEnv {
     GIT_AUTHOR_EMAIL: 'ann@example.com',
     TZ: 'UTC',
   };
-  for (const [name, value] of Object.entries(extra)) {
-    if (value === undefined) delete env[name];
-    else env[name] = value;
-  }
-  return env;
+  return Object.fromEntries(Object.entries({ ...env, ...extra }).filter(([, value]) => value !== undefined));
 }
 
 /** Runs the built `kb` in a directory. Never throws for its exit code. */
@@ -68,7 +64,8 @@ export function kb(directory: string, args: readonly string[], options: KbOption
 /** As `kb`, but a failure fails the test, with what was printed. */
 export async function kbOk(directory: string, args: readonly string[], options: KbOptions = {}): Promise<KbRun> {
   const run = await kb(directory, args, options);
-  if (run.code !== 0) throw new Error(`kb ${args.join(' ')} ended with ${String(run.code ?? run.signal)}:\n${run.stderr}${run.stdout}`);
+  if (run.code !== 0)
+    throw new Error(`kb ${args.join(' ')} ended with ${String(run.code ?? run.signal)}:\n${run.stderr}${run.stdout}`);
   return run;
 }
 

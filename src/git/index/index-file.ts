@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import type { BigIntStats } from 'node:fs';
 import { join } from 'node:path';
 import type { Disk } from '../../disk/disk.js';
 import { asStorageError, isErrno } from '../../disk/durable.js';
@@ -48,9 +49,16 @@ export class GitIndex {
     private readonly version: number,
     private readonly table: EntryTable,
     private readonly extensions: ReadonlyMap<string, Buffer>,
-    /** mtime of the file that was read, 0n when there was none. */
-    private readonly writtenNs: bigint,
+    /** Of the file that was read; undefined: there was none. */
+    private readonly stat: BigIntStats | undefined,
   ) {}
+
+  private isIntact = false;
+
+  /** 0n when there was no file. */
+  private get writtenNs(): bigint {
+    return this.stat?.mtimeNs ?? 0n;
+  }
 
   /**
    * @throws KbError E_CORRUPT when malformed
@@ -58,15 +66,15 @@ export class GitIndex {
    * @throws KbError E_STORAGE
    */
   static read(disk: Disk, gitDir: string): GitIndex {
-    const found = readWithTime(disk, join(gitDir, 'index'));
-    return found === undefined ? GitIndex.empty() : GitIndex.parse(found.bytes, found.mtimeNs);
+    const found = readWithStat(disk, join(gitDir, 'index'));
+    return found === undefined ? GitIndex.empty() : GitIndex.parse(found.bytes, found.stat);
   }
 
   private static empty(): GitIndex {
-    return new GitIndex(Buffer.alloc(0), 2, EntryTable.scan(Buffer.alloc(0), 0, 0, 0), new Map(), 0n);
+    return new GitIndex(Buffer.alloc(0), 2, EntryTable.scan(Buffer.alloc(0), 0, 0, 0), new Map(), undefined);
   }
 
-  private static parse(file: Buffer, writtenNs: bigint): GitIndex {
+  private static parse(file: Buffer, stat: BigIntStats): GitIndex {
     const limit = file.length - CHECKSUM_BYTES;
     if (limit < HEADER_BYTES || file.toString('latin1', 0, 4) !== 'DIRC')
       throw damagedIndex('it does not begin as an index does');
@@ -81,7 +89,21 @@ export class GitIndex {
       version === 4 ? EntryTable.expand(file, HEADER_BYTES, count, limit) : scanInPlace(file, count, limit);
     const extensions = readExtensions(file, end, limit);
     table.assertOrder();
-    return new GitIndex(file, version, table, extensions, writtenNs);
+    return new GitIndex(file, version, table, extensions, stat);
+  }
+
+  /** Whether the file is still the very one that was read: git never writes an index in place. */
+  isStillThere(disk: Disk, gitDir: string): boolean {
+    const now = disk.statSync(join(gitDir, 'index'), { bigint: true, throwIfNoEntry: false });
+    const then = this.stat;
+    if (now === undefined || then === undefined) return now === then;
+    return (
+      now.ino === then.ino &&
+      now.dev === then.dev &&
+      now.size === then.size &&
+      now.mtimeNs === then.mtimeNs &&
+      now.ctimeNs === then.ctimeNs
+    );
   }
 
   get entryCount(): number {
@@ -145,13 +167,14 @@ export class GitIndex {
 
   /** @throws KbError E_CORRUPT when the file is not what its writer wrote. The hash of 10 MB costs 5 ms. */
   assertIntact(): void {
-    if (this.file.length === 0) return;
+    if (this.file.length === 0 || this.isIntact) return;
     const end = this.file.length - CHECKSUM_BYTES;
     const stored = this.file.subarray(end);
     // All zero: written with index.skipHash.
     if (stored.every((byte) => byte === 0)) return;
     if (!createHash('sha1').update(this.file.subarray(0, end)).digest().equals(stored))
       throw damagedIndex('its checksum is wrong');
+    this.isIntact = true;
   }
 
   /**
@@ -251,6 +274,8 @@ export interface IndexLockOptions {
    */
   readonly statOf?: (path: RepoPath) => FileStat | undefined;
   readonly timing?: LockTiming;
+  /** The index as read before the lock was taken; used again if it is still the same file. For one commit only. */
+  readonly known?: GitIndex;
   /** Says whose the lock is. */
   readonly marks?: LockMarks;
 }
@@ -276,7 +301,9 @@ export class IndexLock {
       ...(marks && { marks }),
     });
     try {
-      return new IndexLock(lock, GitIndex.read(disk, gitDir), options);
+      const { known } = options;
+      const index = known?.isStillThere(disk, gitDir) === true ? known : GitIndex.read(disk, gitDir);
+      return new IndexLock(lock, index, options);
     } catch (error) {
       lock.release();
       throw error;
@@ -385,13 +412,13 @@ function writeExtension(output: HashedOutput, signature: string, data: Buffer): 
 }
 
 /** The time is that of the bytes: both from one open file, which a rename cannot exchange in between. */
-function readWithTime(disk: Disk, path: string): { bytes: Buffer; mtimeNs: bigint } | undefined {
+function readWithStat(disk: Disk, path: string): { bytes: Buffer; stat: BigIntStats } | undefined {
   try {
     const descriptor = disk.openSync(path, 'r');
     try {
       const stat = disk.fstatSync(descriptor, { bigint: true });
       if (stat.size > MAX_BYTES) throw damagedIndex('it is larger than 2 GB');
-      return { bytes: disk.readFileSync(descriptor), mtimeNs: stat.mtimeNs };
+      return { bytes: disk.readFileSync(descriptor), stat };
     } finally {
       disk.closeSync(descriptor);
     }

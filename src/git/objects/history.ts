@@ -30,7 +30,15 @@ export function writeShallow(disk: Disk, gitDir: string, shallow: ReadonlySet<Oi
   const lock = LockFile.acquire(disk, `${gitDir}/shallow`, marks === undefined ? {} : { marks });
   try {
     if (shallow.size === 0) return removeFile(disk, `${gitDir}/shallow`);
-    lock.write(Buffer.from([...shallow].sort().map((oid) => `${oid}\n`).join(''), 'latin1'));
+    lock.write(
+      Buffer.from(
+        [...shallow]
+          .sort()
+          .map((oid) => `${oid}\n`)
+          .join(''),
+        'latin1',
+      ),
+    );
     lock.commit();
   } catch (error) {
     throw asStorageError(error, 'write the list of shallow commits');
@@ -97,7 +105,7 @@ const MOST_CHAIN_COMMITS = 64;
  */
 function chainBetween(commits: Commits, base: Oid, tip: Oid): Oid[] | undefined {
   const chain: Oid[] = [];
-  for (let oid = tip; oid !== base; ) {
+  for (let oid = tip; oid !== base;) {
     const [parent, ...others] = commits.links(oid).parents;
     if (parent === undefined || others.length > 0 || chain.length >= MOST_CHAIN_COMMITS) return undefined;
     chain.push(oid);

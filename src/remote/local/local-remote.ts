@@ -59,7 +59,11 @@ export class LocalRemote implements Remote {
   ) {
     this.disk = options.disk;
     const word = options.process?.word;
-    this.refs = Refs.open(options.disk, repository.gitDir, word === undefined ? {} : { marks: lockMarksOf(repository.gitDir, word) });
+    this.refs = Refs.open(
+      options.disk,
+      repository.gitDir,
+      word === undefined ? {} : { marks: lockMarksOf(repository.gitDir, word) },
+    );
     this.store = ObjectStore.open(options.disk, repository.gitDir);
     const clock = options.clock;
     this.deadline = new Deadline(options.timeoutMs, options.signal, () => clock?.now() ?? performance.now());

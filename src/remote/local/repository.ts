@@ -61,7 +61,12 @@ function gitDirectoryAt(disk: Disk, path: string): string | undefined {
  * native git's: it must belong to the current user (with sudo, also to the user who called it), unless
  * the user's own configuration lists it under `safe.directory` (git-config(1)).
  */
-function requireOwnRepository(disk: Disk, candidate: string, gitDir: string, safeDirectories: () => readonly string[]): void {
+function requireOwnRepository(
+  disk: Disk,
+  candidate: string,
+  gitDir: string,
+  safeDirectories: () => readonly string[],
+): void {
   const user = process.geteuid?.();
   if (user === undefined) return; // no owners to compare on this platform
   const callers = new Set([user]);
