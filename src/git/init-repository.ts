@@ -53,6 +53,8 @@ export function initRepository(disk: Disk, gitDir: string, options: { bare: bool
         hint: 'choose another directory',
       });
     }
+    removeLeftovers(disk, gitDir);
+    removeLeftovers(disk, join(gitDir, 'info'));
     const made = new Set<string>();
     for (const directory of [
       '',
@@ -74,6 +76,14 @@ export function initRepository(disk: Disk, gitDir: string, options: { bare: bool
     syncDirectory(disk, join(gitDir, '..'));
   } catch (error) {
     throw asStorageError(error, `create a repository in ${gitDir}`);
+  }
+}
+
+/** Temporary files of the same work, interrupted. Nothing else can be in a directory that is no repository yet. */
+function removeLeftovers(disk: Disk, directory: string): void {
+  if (disk.lstatSync(directory, { throwIfNoEntry: false }) === undefined) return;
+  for (const name of disk.readdirSync(directory)) {
+    if (name.startsWith('.kb_tmp_')) removeFile(disk, join(directory, name));
   }
 }
 

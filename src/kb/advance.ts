@@ -4,10 +4,11 @@ import { KbError } from '../errors.js';
 import { asOid, asRefName, EMPTY_TREE, type Oid, type RefName } from '../git/ids.js';
 import { IndexLock, type GitIndex, type NewEntry } from '../git/index/index-file.js';
 import { readCommit } from '../git/objects/commit.js';
-import { diffTrees } from '../git/objects/tree-diff.js';
+import { diffTrees, type TreeChange } from '../git/objects/tree-diff.js';
 import type { RepoPath } from '../git/paths.js';
+import { sweepTemporaryFiles } from '../git/worktree/apply.js';
 import type { Kb } from './open.js';
-import { kbDirectory } from './kb-directory.js';
+import { kbDirectory, namesIn } from './kb-directory.js';
 
 /** The branch, index and work tree on their way from one state to the next. */
 export interface Advance {
@@ -47,36 +48,47 @@ export function advance(kb: Kb, step: Advance, context: AdvanceContext): void {
   const journal = join(kbDirectory(kb), JOURNAL);
   context.fence();
   writeFileAtomic(disk, journal, JSON.stringify({ version: 1, ...step }));
-  carryOut(kb, step, context);
+  carryOut(kb, step, context, diffTrees(kb.objects, step.fromTree, readCommit(kb.objects, step.to).tree));
   removeFile(disk, journal);
 }
 
 /** Finishes what a killed process began. Must be called under the KB's lock, before anything is read. */
-export function finishInterruptedAdvance(
-  kb: Kb,
-  context: Omit<AdvanceContext, 'message' | 'entries' | 'index'>,
-): boolean {
+export function finishInterruptedAdvance(kb: Kb, context: Pick<AdvanceContext, 'who' | 'fence'>): void {
   const { disk } = kb.surroundings;
-  const journal = join(kb.gitDir, 'kb', JOURNAL);
+  const directory = join(kb.gitDir, 'kb');
+  for (const name of namesIn(disk, directory)) if (name.startsWith('.kb_tmp_')) removeFile(disk, join(directory, name));
+  const journal = join(directory, JOURNAL);
   const bytes = readFileIfExists(disk, journal);
-  if (bytes === undefined) return false;
+  if (bytes === undefined) return;
   const step = parseJournal(bytes);
   const now = step === undefined ? undefined : (kb.refs.resolve(step.branch) ?? null);
   // A damaged journal was never acted upon (it is written whole before the first file), and where
   // somebody moved the branch by other means since, finishing would fight with that: both are dropped.
   if (step !== undefined && (now === step.from || now === step.to)) {
     context.fence();
-    carryOut(kb, step, { ...context, message: 'kb: finish an interrupted advance' });
+    const again = { ...context, message: 'kb: finish an interrupted advance' };
+    carryOut(kb, step, again, changesOf(kb, step, treeOf(kb, step.from ?? undefined)));
   }
   removeFile(disk, journal);
-  syncDirectory(disk, join(kb.gitDir, 'kb'));
-  return step !== undefined;
+  syncDirectory(disk, directory);
 }
 
-function carryOut(kb: Kb, step: Advance, context: AdvanceContext): void {
+/**
+ * The changes of an advance whose index entries for committed edits died with their process: where the files
+ * hold those edits and nothing else changes, the change from the branch's old commit stands for them.
+ */
+function changesOf(kb: Kb, step: Advance, oldTree: Oid): TreeChange[] {
+  const to = readCommit(kb.objects, step.to).tree;
+  const changes = diffTrees(kb.objects, step.fromTree, to);
+  sweepTemporaryFiles(kb.worktree, changes);
+  if (oldTree === step.fromTree) return changes;
+  const known = new Set(changes.map(({ path }) => path));
+  return [...changes, ...diffTrees(kb.objects, oldTree, to).filter(({ path }) => !known.has(path))];
+}
+
+function carryOut(kb: Kb, step: Advance, context: AdvanceContext, changes: readonly TreeChange[]): void {
   const { disk } = kb.surroundings;
   const tree = readCommit(kb.objects, step.to).tree;
-  const changes = diffTrees(kb.objects, step.fromTree, tree);
   const lock = IndexLock.acquire(disk, kb.gitDir, {
     fence: context.fence,
     marks: kb.lockMarks,

@@ -5,6 +5,7 @@ import type { Disk } from '../disk/disk.js';
 import { updateIndex, type GitIndex, type IndexUpdate, type NewEntry } from '../git/index/index-file.js';
 import type { VolumeTraits } from '../git/init-repository.js';
 import type { RepoPath } from '../git/paths.js';
+import { namesIn } from './kb-directory.js';
 import { Worktree } from '../git/worktree/worktree.js';
 
 const PREFIX = '.kb_clone_';
@@ -50,14 +51,30 @@ export class CloneStage {
     return stage;
   }
 
+  /** @throws the file system's error; what was moved up is back in the stage then */
   finish(traits: VolumeTraits): void {
-    writeFileAtomic(this.disk, join(this.directory, COMPLETE), JSON.stringify({ version: 1, traits }));
-    moveUp(this.disk, this.target, this.directory, traits);
+    const complete = join(this.directory, COMPLETE);
+    writeFileAtomic(this.disk, complete, JSON.stringify({ version: 1, traits }));
+    const moved: string[] = [];
+    try {
+      moveUp(this.disk, this.target, this.directory, traits, moved);
+    } catch (error) {
+      if (namesIn(this.disk, this.directory).includes('git')) {
+        for (const name of moved) this.disk.renameSync(join(this.target, name), join(this.tree, name));
+        removeFile(this.disk, complete);
+      }
+      throw error;
+    }
   }
 
   remove(): void {
     removeTree(this.disk, this.directory);
   }
+}
+
+/** Whether a clone was killed between steps 2 and 5: then what lies in the target is its own. */
+export function hasCompleteStage(disk: Disk, target: string): boolean {
+  return stagesIn(disk, target).some((stage) => readTraits(disk, join(stage, COMPLETE)) !== undefined);
 }
 
 /** Finishes a clone that was killed between steps 2 and 5. */
@@ -73,25 +90,30 @@ export function removeStages(disk: Disk, target: string): void {
 }
 
 function stagesIn(disk: Disk, target: string): string[] {
-  return disk
-    .readdirSync(target)
+  return namesIn(disk, target)
     .filter((name) => name.startsWith(PREFIX))
     .map((name) => join(target, name));
 }
 
-function moveUp(disk: Disk, target: string, stage: string, traits: VolumeTraits): void {
+/** @param moved gets the names of the files and folders that were moved so far */
+function moveUp(disk: Disk, target: string, stage: string, traits: VolumeTraits, moved: string[] = []): void {
   const gitDir = join(stage, 'git');
-  for (const name of disk.readdirSync(join(stage, 'tree')))
+  for (const name of disk.readdirSync(join(stage, 'tree'))) {
     disk.renameSync(join(stage, 'tree', name), join(target, name));
+    moved.push(name);
+  }
   if (disk.readdirSync(stage).includes('git')) {
     refreshTopLevel(disk, target, gitDir, traits);
     syncDirectory(disk, target);
     disk.renameSync(gitDir, join(target, '.git'));
     syncDirectory(disk, target);
   }
-  disk.rmdirSync(join(stage, 'tree'));
-  removeFile(disk, join(stage, COMPLETE));
-  disk.rmdirSync(stage);
+  // From here on it is a KB; an empty stage that stays is in nobody's way.
+  try {
+    removeTree(disk, stage);
+  } catch (error) {
+    if (!(error instanceof Error && 'errno' in error)) throw error;
+  }
 }
 
 /** A rename changes a file's ctime, so the index would take each moved file for a changed one. */

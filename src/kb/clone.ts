@@ -21,7 +21,7 @@ import { openRemote } from '../remote/open.js';
 import type { Discovery, Remote } from '../remote/remote.js';
 import { parseRemoteUrl, type RemoteUrl } from '../remote/url.js';
 import { remoteOptions } from './connect.js';
-import { CloneStage, finishCompleteStage, isLeftover, removeStages } from './clone-stage.js';
+import { CloneStage, finishCompleteStage, hasCompleteStage, isLeftover, removeStages } from './clone-stage.js';
 import { measureDisk } from './disk-use.js';
 import { openKbAt, type Kb } from './open.js';
 import type { Surroundings } from './surroundings.js';
@@ -78,7 +78,7 @@ export async function cloneKb(surroundings: Surroundings, request: CloneRequest)
   const url = parseRemoteUrl(address, { cwd, insecure: request.insecure });
   const directory = resolve(cwd, request.directory ?? url.suggestedDirectory);
   if (request.name !== undefined) requireFreeName(disk, env, request.name, directory);
-  requireUsable(disk, directory, url);
+  if (!hasCompleteStage(disk, directory)) requireUsable(disk, directory, url);
   const firstCreated = disk.mkdirSync(directory, { recursive: true });
   const within = (result: Omit<CloneResult, 'durationMs'>): CloneResult => ({
     ...result,

@@ -2,12 +2,13 @@ import { join, resolve } from 'node:path';
 import { setGitConfig } from '../config/git-config-edit.js';
 import { register, requireFreeName } from '../config/registry.js';
 import { loadSettings } from '../config/settings.js';
-import { asStorageError, isErrno } from '../disk/durable.js';
+import { asStorageError } from '../disk/durable.js';
 import type { Disk } from '../disk/disk.js';
 import { KbError } from '../errors.js';
 import { branchRef, shortName } from '../git/ids.js';
 import { initRepository } from '../git/init-repository.js';
 import { parseRemoteUrl, type RemoteUrl } from '../remote/url.js';
+import { namesIn } from './kb-directory.js';
 import { openKbAt } from './open.js';
 import type { Surroundings } from './surroundings.js';
 
@@ -42,8 +43,9 @@ export async function initKb(surroundings: Surroundings, request: InitRequest): 
   try {
     const createdRemote = url?.kind === 'local' && makeBareRemote(disk, url.href, request.branch);
     disk.mkdirSync(directory, { recursive: true });
-    const isNew = !disk.readdirSync(directory).includes('.git');
     const gitDir = join(directory, '.git');
+    // Without HEAD it is no repository yet: one that was interrupted while it was made.
+    const isNew = namesIn(disk, gitDir).every((name) => UNFINISHED.test(name)) && !isFile(disk, gitDir);
     if (isNew) initRepository(disk, gitDir, { bare: false, branch: request.branch });
     const kb = await openKbAt(surroundings, directory, {});
     kb.objects.close();
@@ -66,15 +68,19 @@ export async function initKb(surroundings: Surroundings, request: InitRequest): 
   }
 }
 
+/** What `initRepository` makes before `HEAD`: a directory with nothing else in it is one that was interrupted. */
+const UNFINISHED = /^(objects|refs|info|config|\.kb_tmp_.*)$/;
+
 function makeBareRemote(disk: Disk, path: string, branch: string): boolean {
-  try {
-    if (disk.readdirSync(path).length > 0) return false;
-  } catch (error) {
-    if (!isErrno(error, 'ENOENT')) throw error;
-  }
+  if (namesIn(disk, path).some((name) => !UNFINISHED.test(name))) return false;
   disk.mkdirSync(path, { recursive: true });
   initRepository(disk, path, { bare: true, branch });
   return true;
+}
+
+/** A `.git` that is a file belongs to a linked work tree or a submodule. */
+function isFile(disk: Disk, path: string): boolean {
+  return disk.lstatSync(path, { throwIfNoEntry: false })?.isFile() ?? false;
 }
 
 function setRemote(

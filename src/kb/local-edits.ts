@@ -82,6 +82,9 @@ export function collectEdits(
     entries.set(path, { ...leaf, stat });
   }
   const tree = editTree(staged, treeOf(kb, at.branch.commit), leaves);
+  // The files are what the last commit holds; only the index says otherwise, and is set right.
+  if (tree === treeOf(kb, at.branch.commit) && at.branch.commit !== undefined)
+    return { commit: at.branch.commit, tree, entries };
   const commit = staged.add(
     'commit',
     serializeCommit({

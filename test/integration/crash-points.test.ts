@@ -4,7 +4,7 @@ import { pointsOf, problemsOfAll, SCENARIOS, Sweep } from '../support/crash-swee
 import { makeTemporaryDirectory, nativeGit } from '../support/native-git.js';
 
 /** This quick form takes every so many points; test/reliability/crash-points.test.ts takes each. */
-const STRIDE = 17;
+const STRIDE = 23;
 
 const table = SCENARIOS.map((scenario, number) => ({
   scenario,
@@ -27,7 +27,7 @@ describe.skipIf(!nativeGit.available)('one change goes wrong (needs native git)'
     'no space during $name: E_STORAGE, nothing changed, the next command works',
     async ({ scenario, first }) => {
       const sweep = await Sweep.prepare(scenario, join(makeTemporaryDirectory(), 'sweep'));
-      const points = pointsOf(await sweep.countChanges(), first, 2 * STRIDE);
+      const points = pointsOf(await sweep.countChanges(), first, 3 * STRIDE);
       const attempts = points.flatMap((at) => [
         () => sweep.fail({ kind: 'error', at, errno: at % 2 === 0 ? 'ENOSPC' : 'EIO' }),
         () => sweep.fail({ kind: 'full', at }),

@@ -11,7 +11,7 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { nodeDisk } from '../../src/disk/disk.js';
-import { isKbError, KbError } from '../../src/errors.js';
+import { isKbError } from '../../src/errors.js';
 import { cloneKb } from '../../src/kb/clone.js';
 import { initKb } from '../../src/kb/init.js';
 import { addNote, type NoteRequest } from '../../src/kb/note.js';
@@ -104,7 +104,7 @@ export function write(root: string, files: Readonly<Record<string, string | null
 }
 
 /** A commit that another device pushed. */
-function pushFromElsewhere(site: Site, change: (work: string) => void): void {
+export function pushFromElsewhere(site: Site, change: (work: string) => void): void {
   const work = join(site.root, 'elsewhere');
   git(site.root, ['clone', '-q', site.remote, work]);
   change(work);
@@ -114,9 +114,9 @@ function pushFromElsewhere(site: Site, change: (work: string) => void): void {
   rmSync(work, { recursive: true });
 }
 
-const LINES = Array.from({ length: 12 }, (_, line) => `line ${line}\n`).join('');
+export const LINES = Array.from({ length: 12 }, (_, line) => `line ${line}\n`).join('');
 
-async function startKb(site: Site): Promise<void> {
+export async function startKb(site: Site): Promise<void> {
   mkdirSync(site.home, { recursive: true });
   git(site.root, ['init', '-q', '--bare', 'remote.git']);
   const work = join(site.root, 'first');
@@ -309,9 +309,9 @@ export class Sweep {
   /** Kills at the n-th change, recovers, and gives what is wrong then; nothing: all is well. */
   async kill(at: number, torn: boolean): Promise<string[]> {
     const { acknowledged, label, error } = await this.attempt({ kind: 'kill', at, torn });
-    if (error !== undefined && !(error instanceof Killed) && !hasCause(error, Killed)) {
+    if (error !== undefined && !isDueToKill(error)) {
       // A process that is dead says nothing; but an error other than the kill would be hidden by it.
-      return [`${label}: ended with ${String(error)}`];
+      return [`${label}: ended with ${describe(error)}`];
     }
     return (await this.problemsAfterRecovery(acknowledged)).map((problem) => `${label}: ${problem}`);
   }
@@ -482,14 +482,12 @@ export async function problemsOfAll(attempts: Iterable<() => Promise<string[]>>)
   return [...kinds.values()].map(({ first, times }) => (times === 1 ? first : `${times} times, first at ${first}`));
 }
 
-function hasCause(error: unknown, type: new () => Error): boolean {
-  for (let at: unknown = error; at instanceof Error; at = at.cause) if (at instanceof type) return true;
-  return false;
+function isDueToKill(error: unknown): boolean {
+  return error instanceof Error && (error instanceof Killed || isDueToKill(error.cause));
 }
 
 function describe(error: unknown): string {
   if (!(error instanceof Error)) return 'something that is no error';
-  const code = error instanceof KbError ? `${error.code}: ` : '';
-  const { message, cause } = error as Error;
-  return `${code}${message}${cause === undefined ? '' : ` (${describe(cause)})`}`;
+  const cause = error.cause === undefined ? '' : ` (${describe(error.cause)})`;
+  return `${isKbError(error) ? `${error.code}: ` : ''}${error.message}${cause}`;
 }

@@ -1,4 +1,4 @@
-import { asStorageError } from '../../disk/durable.js';
+import { asStorageError, isErrno } from '../../disk/durable.js';
 import type { Disk } from '../../disk/disk.js';
 import { isKbError } from '../../errors.js';
 import { ZERO_OID, type Oid, type RefName } from '../../git/ids.js';
@@ -65,8 +65,21 @@ export class LocalRemote implements Remote {
       word === undefined ? {} : { marks: lockMarksOf(repository.gitDir, word) },
     );
     this.store = ObjectStore.open(options.disk, repository.gitDir);
+    this.clearDeadLocks();
     const clock = options.clock;
     this.deadline = new Deadline(options.timeoutMs, options.signal, () => clock?.now() ?? performance.now());
+  }
+
+  /** A kb that was killed while it moved a ref would block everybody's pushes, native git's too. */
+  private clearDeadLocks(): void {
+    const { process } = this.options;
+    if (process === undefined) return;
+    try {
+      sweepDeadLocks(this.disk, this.repository.gitDir, (word) => process.isDead(word));
+    } catch (error) {
+      // whoever may only read here cannot clear anything, and needs not
+      if (!isErrno(error, 'EACCES', 'EPERM', 'EROFS')) throw error;
+    }
   }
 
   discover(_intent: 'read' | 'write', prefixes: readonly string[]): Promise<Discovery> {
@@ -121,8 +134,6 @@ export class LocalRemote implements Remote {
         signal: this.options.signal,
       });
       hooks.requireOwn();
-      const { process } = this.options;
-      if (process !== undefined) sweepDeadLocks(this.disk, this.repository.gitDir, (dead) => process.isDead(dead));
       await this.takeIn(request);
 
       const move = { ref: request.ref, from: request.from ?? ZERO_OID, to: request.to };

@@ -1,0 +1,174 @@
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeEach, describe, expect, it } from 'vitest';
+import {
+  LINES,
+  problemsOf,
+  pushFromElsewhere,
+  siteAt,
+  startKb,
+  syncOnce,
+  worldOf,
+  write,
+  type Site,
+} from '../support/crash-sweep.js';
+import { git, makeTemporaryDirectory, nativeGit } from '../support/native-git.js';
+
+const REMOTE_LINES = LINES.replace('line 1\n', 'line 1, remotely\n');
+
+describe.skipIf(!nativeGit.available)('an advance that was interrupted (needs native git)', () => {
+  let site: Site;
+  let from: string;
+  let to: string;
+  let journal: string;
+
+  /** A KB whose remote has moved by one commit that is fetched already. */
+  beforeEach(async () => {
+    site = siteAt(join(makeTemporaryDirectory(), 'site'));
+    mkdirSync(site.root);
+    await startKb(site);
+    from = rev('main');
+    pushFromElsewhere(site, (work) =>
+      write(work, { 'diary.md': REMOTE_LINES, 'inbox/two.md': null, 'inbox/remote.md': 'remote\n' }),
+    );
+    git(site.kb, ['fetch', '-q']);
+    to = rev('origin/main');
+    journal = join(site.kb, '.git/kb/advance.json');
+  });
+
+  function rev(name: string): string {
+    return git(site.kb, ['rev-parse', name]).trim();
+  }
+
+  function leaveJournal(over: object | string = {}): void {
+    mkdirSync(join(site.kb, '.git/kb'), { recursive: true });
+    const whole = { version: 1, branch: 'refs/heads/main', from, to, fromTree: rev('main^{tree}'), ...Object(over) };
+    writeFileSync(journal, typeof over === 'string' ? over : JSON.stringify(whole));
+  }
+
+  function onRemote(path: string): string {
+    return git(site.remote, ['show', `main:${path}`]);
+  }
+
+  it.each([
+    ['nothing was written', {}],
+    ['some files were written', { 'diary.md': REMOTE_LINES, 'inbox/two.md': null }],
+    ['all files were written', { 'diary.md': REMOTE_LINES, 'inbox/two.md': null, 'inbox/remote.md': 'remote\n' }],
+  ])('is finished when %s', async (_when, done) => {
+    leaveJournal();
+    write(site.kb, done);
+    await syncOnce(worldOf(site));
+    expect(rev('main')).toBe(to);
+    expect(existsSync(journal)).toBe(false);
+    expect(problemsOf(site)).toEqual([]);
+    expect(git(site.kb, ['reflog', '-1', '--format=%gs'])).toContain('finish an interrupted advance');
+  });
+
+  it('is finished when only the branch was still missing', async () => {
+    git(site.kb, ['read-tree', '-u', '--reset', to]);
+    leaveJournal();
+    await syncOnce(worldOf(site));
+    expect(rev('main')).toBe(to);
+    expect(problemsOf(site)).toEqual([]);
+  });
+
+  it('is over when only the journal was left', async () => {
+    git(site.kb, ['reset', '-q', '--hard', to]);
+    leaveJournal();
+    await syncOnce(worldOf(site));
+    expect(existsSync(journal)).toBe(false);
+    expect(problemsOf(site)).toEqual([]);
+  });
+
+  it('keeps edits to files that it does not touch', async () => {
+    leaveJournal();
+    write(site.kb, { 'inbox/one.md': 'one, edited\n', 'inbox/mine.md': 'mine\n' });
+    await syncOnce(worldOf(site));
+    expect([onRemote('inbox/one.md'), onRemote('inbox/mine.md')]).toEqual(['one, edited\n', 'mine\n']);
+    expect(onRemote('diary.md')).toBe(REMOTE_LINES);
+    expect(problemsOf(site)).toEqual([]);
+  });
+
+  it('keeps an edit to a file that it has written already', async () => {
+    leaveJournal();
+    write(site.kb, { 'diary.md': `${REMOTE_LINES}mine\n` });
+    await syncOnce(worldOf(site));
+    expect(onRemote('diary.md')).toBe(`${REMOTE_LINES}mine\n`);
+    expect(problemsOf(site)).toEqual([]);
+  });
+
+  it('loses neither side of a file that was edited before it could be written', async () => {
+    leaveJournal();
+    write(site.kb, { 'diary.md': LINES.replace('line 10\n', 'line 10, locally\n') });
+    // Merging is one right answer, stopping with a conflict another; taking the remote's edit back is none.
+    await syncOnce(worldOf(site)).catch(() => undefined);
+    expect(readFileSync(join(site.kb, 'diary.md'), 'utf8')).toContain('line 10, locally');
+    expect(onRemote('diary.md')).toContain('line 1, remotely');
+  });
+
+  it('leaves alone a folder that took the place of a file', async () => {
+    leaveJournal();
+    write(site.kb, { 'diary.md': null });
+    write(site.kb, { 'diary.md/inside.md': 'mine\n' });
+    await syncOnce(worldOf(site)).catch(() => undefined);
+    expect(readFileSync(join(site.kb, 'diary.md/inside.md'), 'utf8')).toBe('mine\n');
+  });
+
+  it('is given up when native git has moved the branch since', async () => {
+    leaveJournal();
+    git(site.kb, ['commit', '-q', '--allow-empty', '-m', 'Native']);
+    await syncOnce(worldOf(site));
+    expect(existsSync(journal)).toBe(false);
+    expect(git(site.remote, ['log', '--format=%s', 'main'])).not.toContain('interrupted');
+    expect(onRemote('diary.md')).toBe(REMOTE_LINES);
+    expect(problemsOf(site)).toEqual([]);
+  });
+
+  it('does not reach into another branch that was checked out since', async () => {
+    leaveJournal();
+    git(site.kb, ['switch', '-q', '-c', 'other']);
+    await syncOnce(worldOf(site));
+    expect(readFileSync(join(site.kb, 'diary.md'), 'utf8')).toBe(LINES);
+    expect(git(site.kb, ['status', '--porcelain'])).toBe('');
+    expect(rev('other')).toBe(from);
+  });
+
+  it('does not reach into another branch when its own never had a commit', async () => {
+    git(site.kb, ['switch', '-q', '-c', 'other']);
+    leaveJournal({ from: null });
+    git(site.kb, ['branch', '-q', '-D', 'main']);
+    await syncOnce(worldOf(site));
+    expect(readFileSync(join(site.kb, 'diary.md'), 'utf8')).toBe(LINES);
+    expect(git(site.kb, ['status', '--porcelain'])).toBe('');
+  });
+
+  it('is given up when its branch is gone', async () => {
+    leaveJournal({ branch: 'refs/heads/gone' });
+    await syncOnce(worldOf(site));
+    expect(existsSync(journal)).toBe(false);
+    expect(git(site.kb, ['branch', '--list', 'gone'])).toBe('');
+    expect(rev('main')).toBe(to);
+    expect(problemsOf(site)).toEqual([]);
+  });
+
+  it.each([
+    ['empty', ''],
+    ['cut', '{"version":1,"branch":"refs/heads/main","fr'],
+    ['of no object', '"advance"'],
+    ['null', 'null'],
+    ['of another version', { version: 2 }],
+    ['with a branch outside refs/', { branch: '../../config' }],
+    ['with something that is no id', { to: 'main' }],
+    ['without a tree', { fromTree: undefined }],
+    ['that names a commit that is not here', { to: '1'.repeat(40) }],
+    ['that names a tree that is not here', { fromTree: '1'.repeat(40) }],
+  ])('a journal %s stops nothing', async (_what, content) => {
+    leaveJournal(content);
+    write(site.kb, { 'inbox/mine.md': 'mine\n' });
+    await syncOnce(worldOf(site));
+    expect(existsSync(journal)).toBe(false);
+    expect(onRemote('inbox/mine.md')).toBe('mine\n');
+    expect(onRemote('diary.md')).toBe(REMOTE_LINES);
+    expect(problemsOf(site)).toEqual([]);
+  });
+});

@@ -1,0 +1,341 @@
+import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { nodeDisk } from '../../src/disk/disk.js';
+import { isKbError, type KbError } from '../../src/errors.js';
+import { asOid, type Oid } from '../../src/git/ids.js';
+import { readCommit } from '../../src/git/objects/commit.js';
+import { StagedObjects } from '../../src/git/objects/staged.js';
+import { ObjectStore } from '../../src/git/objects/store.js';
+import type { Conflict } from '../../src/kb/apply-changes.js';
+import { integrate, type Integrated } from '../../src/kb/integrate.js';
+import { LINES, problemsOf, pushFromElsewhere, siteAt, startKb, syncOnce, worldOf, write, type Site } from '../support/crash-sweep.js';
+import { git, makeTemporaryDirectory, nativeGit } from '../support/native-git.js';
+
+const COMMITTER = { name: 'Kb', email: 'kb@example.com', timestamp: 1_700_000_000, timezone: '+0000' };
+
+type Files = ReadonlyMap<string, { readonly mode: '100644' | '100755'; readonly lines: readonly string[] }>;
+type Edit = (files: Files) => Files;
+
+const text = (lines: number, tag = 'line'): string[] => Array.from({ length: lines }, (_, at) => `${tag} ${at}`);
+const BASE: Files = new Map([
+  ['a.md', { mode: '100644', lines: text(9) }],
+  ['folder/b.md', { mode: '100644', lines: text(5, 'b') }],
+  ['folder/c.md', { mode: '100755', lines: text(3, 'c') }],
+  ['place', { mode: '100644', lines: text(2, 'place') }],
+  ['other/inside.md', { mode: '100644', lines: text(2, 'inside') }],
+]);
+/** `place` is a file and may become a folder, `other` the other way round. */
+const PATHS = ['a.md', 'folder/b.md', 'folder/c.md', 'place', 'place/in.md', 'other', 'other/inside.md', 'new.md'];
+
+/** As a file system would have it: a file takes the place of a folder and the other way round. */
+function put(files: Files, path: string, file: { mode: '100644' | '100755'; lines: readonly string[] }): Files {
+  const others = [...files].filter(([name]) => !name.startsWith(`${path}/`) && !path.startsWith(`${name}/`));
+  return new Map([...others, [path, file]]);
+}
+
+const path = fc.constantFrom(...PATHS);
+const word = fc.constantFrom('red', 'green', 'blue');
+const edit: fc.Arbitrary<Edit> = fc.oneof(
+  fc.tuple(path, fc.nat(8), word).map(([name, line, value]): Edit => (files) => {
+    const file = files.get(name) ?? { mode: '100644' as const, lines: text(3, 'fresh') };
+    return put(files, name, { ...file, lines: file.lines.map((old, at) => (at === line % file.lines.length ? value : old)) });
+  }),
+  fc.tuple(path, fc.nat(9), word).map(([name, line, value]): Edit => (files) => {
+    const file = files.get(name);
+    return file === undefined ? files : put(files, name, { ...file, lines: [...file.lines.slice(0, line), value, ...file.lines.slice(line)] });
+  }),
+  path.map((name): Edit => (files) => new Map([...files].filter(([other]) => other !== name))),
+  path.map((name): Edit => (files) => {
+    const file = files.get(name);
+    return file === undefined ? files : put(files, name, { ...file, mode: file.mode === '100644' ? '100755' : '100644' });
+  }),
+  fc.tuple(path, word).map(([name, value]): Edit => (files) => put(files, name, { mode: '100644', lines: [value] })),
+);
+const commits = (most: number): fc.Arbitrary<Edit[][]> =>
+  fc.array(fc.array(edit, { minLength: 1, maxLength: 3 }), { minLength: 1, maxLength: most });
+
+/** Histories of native git, and what kb and `git rebase` make of them. */
+class Histories {
+  readonly root = makeTemporaryDirectory();
+  readonly objects: ObjectStore;
+
+  constructor() {
+    git(this.root, ['init', '-q']);
+    for (const [key, value] of [['merge.directoryRenames', 'false'], ['merge.renames', 'false'], ['advice.mergeConflict', 'false']] as const) {
+      git(this.root, ['config', key, value]);
+    }
+    this.objects = ObjectStore.open(nodeDisk, join(this.root, '.git'));
+  }
+
+  /** Commits each state on top of the one before; gives the last one's id. */
+  grow(parent: string | undefined, states: readonly Files[]): Oid {
+    const stream = states.map((files, at) => {
+      const from = at > 0 || parent === undefined ? '' : `from ${parent}\n`;
+      const body = [...files]
+        .map(([name, { mode, lines }]) => [name, mode, `${lines.join('\n')}\n`] as const)
+        .map(([name, mode, data]) => `M ${mode} inline ${name}\ndata ${Buffer.byteLength(data)}\n${data}\n`);
+      return `commit refs/heads/grown\ncommitter A <a@b> ${1_600_000_000 + at} +0000\ndata 5\nstate\n${from}deleteall\n${body.join('')}\n`;
+    });
+    git(this.root, ['fast-import', '--quiet', '--force'], { input: `reset refs/heads/grown\n${stream.join('')}` });
+    const tip = asOid(git(this.root, ['rev-parse', 'grown']).trim());
+    this.objects.refresh();
+    return tip;
+  }
+
+  replay(base: Oid, local: Oid, remote: Oid): { tree: Oid } | { conflicts: readonly Conflict[] } {
+    const staged = new StagedObjects(this.objects);
+    try {
+      const { tip } = integrate({ staged, shallow: new Set(), local, remote, tracking: base, committer: COMMITTER });
+      return { tree: readCommit(staged, tip!).tree };
+    } catch (error) {
+      if (!isKbError(error, 'E_CONFLICT')) throw error;
+      return { conflicts: (error as KbError & { details: { conflicts: Conflict[] } }).details.conflicts };
+    }
+  }
+
+  /** Removes what a rebase that stopped has left. */
+  rebase(base: Oid, local: Oid, remote: Oid): { tree: Oid } | { unmerged: string[] } {
+    git(this.root, ['checkout', '-q', '--force', '--detach', local]);
+    git(this.root, ['rebase', '-q', '--onto', remote, base], { allowFailure: true });
+    const unmerged = git(this.root, ['diff', '--name-only', '--diff-filter=U']).split('\n').filter(Boolean);
+    if (existsSync(join(this.root, '.git/rebase-merge'))) {
+      git(this.root, ['rebase', '--abort']);
+      git(this.root, ['clean', '-fdq']);
+      return { unmerged };
+    }
+    return { tree: asOid(git(this.root, ['rev-parse', 'HEAD^{tree}']).trim()) };
+  }
+}
+
+const touchesPlace = (name: string): boolean => /^(place|other)/.test(name);
+
+describe.skipIf(!nativeGit.available)('replay (against git rebase)', () => {
+  let histories: Histories;
+  let base: Oid;
+
+  beforeAll(() => {
+    histories = new Histories();
+    base = histories.grow(undefined, [BASE]);
+  });
+  afterAll(() => histories.objects.close());
+
+  function states(steps: readonly Edit[][]): Files[] {
+    let files = BASE;
+    return steps.map((edits) => (files = edits.reduce((now, change) => change(now), files)));
+  }
+
+  it('gives the same tree, or names the same files', () => {
+    const seen = { clean: 0, conflict: 0 };
+    const property = fc.property(commits(3), commits(2), (ours, theirs) => {
+      const local = histories.grow(base, states(ours));
+      const remote = histories.grow(base, states(theirs));
+      const expected = histories.rebase(base, local, remote);
+      const actual = histories.replay(base, local, remote);
+      if ('tree' in expected) {
+        seen.clean += 1;
+        expect(actual).toEqual(expected);
+        return;
+      }
+      seen.conflict += 1;
+      expect(actual).toHaveProperty('conflicts');
+      if (!('conflicts' in actual)) return;
+      // Where a file and a folder meet, git makes up names; for all others it is the same list.
+      if ([...expected.unmerged, ...actual.conflicts.map(({ path }) => path)].some(touchesPlace)) return;
+      expect(actual.conflicts.map(({ path }) => path).sort()).toEqual(expected.unmerged.sort());
+    });
+    fc.assert(property, { numRuns: 60, seed: 20_260_102, endOnFailure: false });
+    expect(seen.clean).toBeGreaterThan(10);
+    expect(seen.conflict).toBeGreaterThan(10);
+  });
+
+  const set =
+    (name: string, lines: readonly string[], mode: '100644' | '100755' = '100644'): Edit =>
+    (files) =>
+      put(files, name, { mode, lines });
+  const remove =
+    (name: string): Edit =>
+    (files) =>
+      new Map([...files].filter(([other]) => other !== name));
+
+  it.each<[string, Edit[], Edit[], readonly Pick<Conflict, 'path' | 'reason'>[] | 'clean']>([
+    ['both delete a file', [remove('a.md')], [remove('a.md')], 'clean'],
+    ['both make the same file', [set('new.md', ['same'])], [set('new.md', ['same'])], 'clean'],
+    ['both make the same edit', [set('a.md', ['same'])], [set('a.md', ['same'])], 'clean'],
+    ['a mode here, a line there', [set('a.md', text(9), '100755')], [set('a.md', ['first', ...text(9)])], 'clean'],
+    ['both make different files', [set('new.md', ['mine'])], [set('new.md', ['theirs'])], [{ path: 'new.md', reason: 'overlap' }]],
+    ['deleted here, edited there', [remove('a.md')], [set('a.md', ['theirs'])], [{ path: 'a.md', reason: 'deleted_locally' }]],
+    ['edited here, deleted there', [set('a.md', ['mine'])], [remove('a.md')], [{ path: 'a.md', reason: 'deleted_remotely' }]],
+    ['a folder here, the file edited there', [set('place/in.md', ['mine'])], [set('place', ['theirs'])], [{ path: 'place', reason: 'deleted_locally' }, { path: 'place/in.md', reason: 'file_and_folder' }]],
+    ['a file here, the folder grown there', [set('other', ['mine'])], [set('other/two.md', ['theirs'])], [{ path: 'other', reason: 'file_and_folder' }]],
+    ['a folder in the place of a file', [set('place/in.md', ['mine'])], [set('new.md', ['theirs'])], 'clean'],
+    ['a file in the place of a folder', [set('other', ['mine'])], [set('new.md', ['theirs'])], 'clean'],
+  ])('%s', (_what, ours, theirs, expected) => {
+    const local = histories.grow(base, states([ours]));
+    const remote = histories.grow(base, states([theirs]));
+    const actual = histories.replay(base, local, remote);
+    const native = histories.rebase(base, local, remote);
+    if (expected === 'clean') expect(actual).toEqual(native);
+    else {
+      expect(native).toHaveProperty('unmerged');
+      const named = 'conflicts' in actual ? actual.conflicts.map(({ path, reason }) => ({ path, reason })) : [];
+      expect(named).toEqual(expected);
+    }
+  });
+
+  it('keeps author, message and date of a replayed commit, and drops its signature', () => {
+    const signed = git(histories.root, ['cat-file', 'commit', histories.grow(base, states([[set('new.md', ['mine'])]]))])
+      .replace('\n\n', '\ngpgsig -----BEGIN PGP SIGNATURE-----\n \n abc\n -----END PGP SIGNATURE-----\n\n')
+      .replace('author A <a@b>', 'author Eve Ä <eve@example.com>')
+      .replace('state', 'A subject\n\nand a body');
+    const local = asOid(git(histories.root, ['hash-object', '-t', 'commit', '-w', '--stdin'], { input: signed }).trim());
+    const remote = histories.grow(base, states([[set('a.md', ['theirs'])]]));
+    const staged = new StagedObjects(histories.objects);
+    const { tip } = integrate({ staged, shallow: new Set(), local, remote, tracking: base, committer: COMMITTER });
+    const commit = readCommit(staged, tip!);
+    expect(commit).toMatchObject({ parents: [remote], committer: COMMITTER });
+    expect(commit.extraHeaders ?? []).toEqual([]);
+    expect(commit.author).toMatchObject({ name: 'Eve Ä', email: 'eve@example.com', timestamp: 1_600_000_000 });
+    expect(commit.message.trim()).toBe('A subject\n\nand a body');
+  });
+
+  it('drops a commit whose change the remote has already', () => {
+    const both = set('new.md', ['same']);
+    const local = histories.grow(base, states([[both], [set('a.md', ['mine'])]]));
+    const remote = histories.grow(base, states([[both]]));
+    const staged = new StagedObjects(histories.objects);
+    const { tip } = integrate({ staged, shallow: new Set(), local, remote, tracking: base, committer: COMMITTER });
+    expect(readCommit(staged, tip!).parents).toEqual([remote]);
+  });
+
+  describe('integrate, without anything to replay', () => {
+    const run = (sides: { local: Oid | undefined; remote: Oid | undefined; tracking?: Oid }): Integrated =>
+      integrate({ tracking: undefined, staged: new StagedObjects(histories.objects), shallow: new Set(), committer: COMMITTER, ...sides });
+
+    it('knows who is ahead', () => {
+      const next = histories.grow(base, states([[set('a.md', ['one'])], [set('a.md', ['two'])]]));
+      const nothing = { merged: [], rewritten: false };
+      expect(run({ local: undefined, remote: undefined })).toEqual({ ...nothing, tip: undefined, pulled: 0 });
+      expect(run({ local: base, remote: undefined })).toEqual({ ...nothing, tip: base, pulled: 0 });
+      expect(run({ local: undefined, remote: next })).toEqual({ ...nothing, tip: next, pulled: 3 });
+      expect(run({ local: base, remote: base })).toEqual({ ...nothing, tip: base, pulled: 0 });
+      expect(run({ local: next, remote: base, tracking: base })).toEqual({ ...nothing, tip: next, pulled: 0 });
+      expect(run({ local: base, remote: next, tracking: base })).toEqual({ ...nothing, tip: next, pulled: 2 });
+    });
+
+    it('replays onto a remote that shares no history', () => {
+      const alien = histories.grow(undefined, [new Map([['alien.md', { mode: '100644', lines: ['alien'] }]])]);
+      const staged = new StagedObjects(histories.objects);
+      const { tip } = integrate({ staged, shallow: new Set(), local: base, remote: alien, tracking: undefined, committer: COMMITTER });
+      const commit = readCommit(staged, tip!);
+      expect(commit.parents).toEqual([alien]);
+    });
+  });
+});
+
+describe.skipIf(!nativeGit.available)('a remote whose history was rewritten (needs native git)', () => {
+  let site: Site;
+
+  /** A KB and its remote, two commits after the first. */
+  beforeEach(async () => {
+    site = siteAt(join(makeTemporaryDirectory(), 'site'));
+    mkdirSync(site.root);
+    await startKb(site);
+    pushFromElsewhere(site, (work) => write(work, { 'second.md': 'second\n' }));
+    pushFromElsewhere(site, (work) => write(work, { 'third.md': 'third\n' }));
+    await syncOnce(worldOf(site));
+  });
+
+  function rewrite(change: (work: string) => void): void {
+    const work = join(site.root, 'rewriting');
+    git(site.root, ['clone', '-q', site.remote, work]);
+    change(work);
+    git(work, ['push', '-q', '--force', 'origin', 'HEAD']);
+    rmSync(work, { recursive: true });
+  }
+
+  const backward = (work: string): void => void git(work, ['reset', '-q', '--hard', 'HEAD~1']);
+  const sideways = (work: string): void => {
+    backward(work);
+    write(work, { 'instead.md': 'instead\n' });
+    git(work, ['add', '-A']);
+    git(work, ['commit', '-q', '-m', 'Instead']);
+  };
+  const remoteFiles = (): string[] => git(site.remote, ['ls-tree', '-r', '--name-only', 'main']).trim().split('\n');
+  const backups = (): string[] => git(site.kb, ['for-each-ref', '--format=%(objectname)', 'refs/kb/backup']).split('\n').filter(Boolean);
+
+  it.each([
+    ['backward', backward],
+    ['sideways', sideways],
+  ])('%s, without local work: it is followed', async (_way, change) => {
+    rewrite(change);
+    const expected = git(site.remote, ['rev-parse', 'main']);
+    await syncOnce(worldOf(site));
+    expect(git(site.remote, ['rev-parse', 'main'])).toBe(expected);
+    expect(existsSync(join(site.kb, 'third.md'))).toBe(false);
+    expect(problemsOf(site)).toEqual([]);
+  });
+
+  it.each([
+    ['backward', backward],
+    ['sideways', sideways],
+  ])('%s, with local work: only that is brought back, and the old state has a name', async (_way, change) => {
+    rewrite(change);
+    write(site.kb, { 'mine.md': 'mine\n' });
+    const before = git(site.kb, ['rev-parse', 'main']).trim();
+    await syncOnce(worldOf(site));
+    expect(remoteFiles()).toContain('mine.md');
+    expect(remoteFiles()).not.toContain('third.md');
+    expect(backups()).toEqual([before]);
+    expect(problemsOf(site)).toEqual([]);
+  });
+
+  it('with local commits of native git on top, some already pushed elsewhere', async () => {
+    write(site.kb, { 'mine.md': 'mine\n' });
+    git(site.kb, ['add', '-A']);
+    git(site.kb, ['commit', '-q', '-m', 'Mine']);
+    rewrite(sideways);
+    await syncOnce(worldOf(site));
+    expect(git(site.remote, ['log', '--format=%s', 'main']).trim().split('\n').slice(0, 2)).toEqual(['Mine', 'Instead']);
+    expect(problemsOf(site)).toEqual([]);
+  });
+
+  it('local history with a merge commit is merged, not flattened', async () => {
+    git(site.kb, ['switch', '-q', '-c', 'side', 'HEAD']);
+    write(site.kb, { 'side.md': 'side\n' });
+    git(site.kb, ['add', '-A']);
+    git(site.kb, ['commit', '-q', '-m', 'Side']);
+    git(site.kb, ['switch', '-q', 'main']);
+    write(site.kb, { 'diary.md': LINES.replace('line 9\n', 'line 9, here\n') });
+    git(site.kb, ['commit', '-q', '-a', '-m', 'Here']);
+    git(site.kb, ['merge', '-q', '--no-edit', 'side']);
+    const local = git(site.kb, ['rev-parse', 'main']).trim();
+    pushFromElsewhere(site, (work) => write(work, { 'diary.md': LINES.replace('line 1\n', 'line 1, there\n') }));
+    const remote = git(site.remote, ['rev-parse', 'main']).trim();
+    await syncOnce(worldOf(site));
+    expect(git(site.remote, ['log', '-1', '--format=%P', 'main']).trim()).toBe(`${local} ${remote}`);
+    const merged = LINES.replace('line 1\n', 'line 1, there\n').replace('line 9\n', 'line 9, here\n');
+    expect(readFileSync(join(site.kb, 'diary.md'), 'utf8')).toBe(merged);
+    expect(problemsOf(site)).toEqual([]);
+  });
+
+  it('a conflict changes nothing on either side', async () => {
+    pushFromElsewhere(site, (work) => write(work, { 'diary.md': LINES.replace('line 3\n', 'line 3, there\n') }));
+    write(site.kb, { 'diary.md': LINES.replace('line 3\n', 'line 3, here\n'), 'second.md': null });
+    chmodSync(join(site.kb, 'third.md'), 0o755);
+    const state = (): string[] => [
+      git(site.kb, ['status', '--porcelain']),
+      git(site.kb, ['rev-parse', 'main']),
+      git(site.kb, ['ls-files', '-s']),
+      git(site.remote, ['rev-parse', 'main']),
+      readFileSync(join(site.kb, 'diary.md'), 'utf8'),
+    ];
+    const before = state();
+    await expect(syncOnce(worldOf(site))).rejects.toMatchObject({
+      code: 'E_CONFLICT',
+      details: { conflicts: [{ path: 'diary.md', reason: 'overlap' }] },
+    });
+    expect(state()).toEqual(before);
+  });
+});
