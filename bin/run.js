@@ -25,10 +25,14 @@ function loadProgram() {
   const script = new Script(readFileSync(file, 'latin1'), { filename: file, ...(cachedData && { cachedData }) });
   const program = { exports: {} };
   script.runInThisContext()(program.exports, createRequire(file), program, file, join(file, '..'));
-  // At the end all functions that the command needed have been compiled; only those are kept.
-  const isStale = cachedData === undefined || script.cachedDataRejected;
-  const isKept = cache !== undefined && program.exports.hasCommand(argv[0] ?? '');
-  if (isKept && isStale) process.on('exit', () => cache.write(script.createCachedData()));
+  if (cache === undefined || !program.exports.hasCommand(argv[0] ?? '')) return program.exports;
+  // At the end all functions that the command needed have been compiled; only those are kept. Another run may
+  // need more of them (a remote that has moved, a conflict): what was kept then grows.
+  const known = script.cachedDataRejected ? 0 : cache.compiledBytes;
+  process.on('exit', () => {
+    const compiled = require('node:v8').getHeapCodeStatistics().bytecode_and_metadata_size;
+    if (compiled > known * 1.003) cache.write(script.createCachedData(), compiled);
+  });
   return program.exports;
 }
 
@@ -57,25 +61,31 @@ class CodeCache {
     this.directory = directory;
     this.build = build;
     this.file = join(directory, `${build}-${command}.bin`);
+    /** V8's own count when what is in the file was kept. */
+    this.compiledBytes = 0;
   }
 
   read() {
     try {
       const bytes = readFileSync(this.file);
-      const data = bytes.subarray(20);
-      return checksum(data).equals(bytes.subarray(0, 20)) ? data : undefined;
+      const data = bytes.subarray(24);
+      if (!checksum(bytes.subarray(20)).equals(bytes.subarray(0, 20))) return undefined;
+      this.compiledBytes = bytes.readUInt32LE(20);
+      return data;
     } catch {
       return undefined;
     }
   }
 
-  write(data) {
+  write(data, compiledBytes) {
     const temporary = `${this.file}.${process.pid}`;
     try {
       mkdirSync(this.directory, { recursive: true, mode: 0o700 });
       for (const name of readdirSync(this.directory))
         if (!name.startsWith(this.build)) unlinkSync(join(this.directory, name));
-      writeFileSync(temporary, Buffer.concat([checksum(data), data]), { mode: 0o600 });
+      const body = Buffer.concat([Buffer.alloc(4), data]);
+      body.writeUInt32LE(compiledBytes);
+      writeFileSync(temporary, Buffer.concat([checksum(body), body]), { mode: 0o600 });
       renameSync(temporary, this.file);
     } catch {
       try {

@@ -60,6 +60,9 @@ const CONFLICTS = [
   '  yours    is in the work tree, as it was',
   '  theirs   is in the remote-tracking branch (git show origin/BRANCH:PATH)',
   'The error names the paths and both blobs (with --json under details.conflicts).',
-  'Bring the file to the state that you want, starting from theirs, and run: kb sync',
+  'Ways on:',
+  '  kb sync --on-conflict copy    keeps both: yours goes to "NAME (conflict DATE HOST).md"; for unattended use',
+  '  kb sync --on-conflict ours    takes your file as it is: bring it to the state that you want first',
+  '  kb sync --on-conflict theirs  takes the file as the remote has it',
   'kb note --append and --daily never conflict with other appends: the text is added again to what others wrote.',
 ];

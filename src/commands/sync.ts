@@ -26,7 +26,7 @@ export default class Sync extends KbCommand {
   static override summary = 'Commit local edits, bring in what others wrote, and push.';
   static override description =
     'One cycle under the lock. Local commits are replayed onto the remote branch, file by file merged three ways. ' +
-    'What cannot be merged stops with exit code 5 and leaves branch and files as they were.';
+    'What cannot be merged stops with exit code 5 and leaves branch and files as they were, or is settled as --on-conflict says.';
   static override examples = [
     '<%= config.bin %> sync',
     '<%= config.bin %> sync --check --json',
@@ -44,6 +44,11 @@ export default class Sync extends KbCommand {
       allowNo: true,
       default: true,
     }),
+    'on-conflict': Flags.option({
+      options: ['fail', 'copy', 'ours', 'theirs'] as const,
+      default: 'fail' as const,
+      summary: 'What becomes of a file that cannot be merged: stop, keep both, or take one side.',
+    })(),
     message: Flags.string({ char: 'm', summary: 'Message of the commit of local edits.' }),
     'lock-timeout': lockTimeoutFlag,
   };
@@ -57,6 +62,7 @@ export default class Sync extends KbCommand {
       (await sync(kb, {
         direction: flags['pull-only'] ? 'pull' : flags['push-only'] ? 'push' : 'both',
         commit: flags.commit,
+        onConflict: flags['on-conflict'],
         ...(flags.message === undefined ? {} : { message: flags.message }),
       }));
     this.terminal.done();
@@ -69,6 +75,7 @@ export default class Sync extends KbCommand {
       result.pulled > 0 ? `${plural(result.pulled, 'commit')} in` : '',
       result.pushed > 0 ? `${plural(result.pushed, 'commit')} out` : '',
       result.merged.length > 0 ? `${plural(result.merged.length, 'file')} merged` : '',
+      result.conflicts.length > 0 ? `${plural(result.conflicts.length, 'conflict')} settled` : '',
       result.changes.length > 0 ? `${plural(result.changes.length, 'file')} changed here` : '',
     ].filter((part) => part !== '');
     const details = parts.length === 0 ? '' : `: ${parts.join(', ')}`;

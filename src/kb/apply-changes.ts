@@ -1,3 +1,4 @@
+import { posix } from 'node:path';
 import type { Oid } from '../git/ids.js';
 import type { StagedObjects } from '../git/objects/staged.js';
 import { findEntry, type FileMode, type Leaf, type TreeEntry } from '../git/objects/tree.js';
@@ -16,10 +17,28 @@ export interface Conflict {
   readonly remote: Oid | null;
 }
 
+/** What becomes of a file that cannot be merged. `copy` keeps both, the local one under another name. */
+export type ConflictPolicy = 'fail' | 'copy' | 'ours' | 'theirs';
+
+export interface ConflictRules {
+  readonly policy: ConflictPolicy;
+  /** Marks the copy's name: `NAME (conflict DATE HOST).md`. */
+  readonly mark: string;
+}
+
+/** A conflict that was settled by the policy. */
+export interface Settled extends Conflict {
+  readonly kept: 'ours' | 'theirs' | 'both';
+  /** Where the local version went, with `both`. */
+  readonly copy?: RepoPath;
+}
+
 export interface Applied {
   readonly tree: Oid;
   readonly merged: readonly RepoPath[];
+  /** Left open: nothing was applied then. */
   readonly conflicts: readonly Conflict[];
+  readonly settled: readonly Settled[];
 }
 
 const TREE_MODE = 0o040000;
@@ -29,40 +48,83 @@ const TREE_MODE = 0o040000;
  * Deletions go first, so that an addition is judged by what is left: a file may take the place of a
  * folder only when the folder is empty by then.
  */
-export function applyChanges(staged: StagedObjects, onto: Oid, changes: readonly TreeChange[]): Applied {
-  const conflicts: Conflict[] = [];
+export function applyChanges(
+  staged: StagedObjects,
+  onto: Oid,
+  changes: readonly TreeChange[],
+  rules: ConflictRules,
+): Applied {
+  const open: { readonly conflict: Conflict; readonly local: Leaf | undefined }[] = [];
   const merged: RepoPath[] = [];
 
   const removals = new Map<RepoPath, null>();
-  for (const change of changes) {
-    if (change.after !== undefined) continue;
-    const current = findEntry(staged, onto, change.path);
-    if (isFile(current) && !sameLeaf(current, change.before)) {
-      conflicts.push({ path: change.path, reason: 'deleted_locally', local: null, remote: current.oid });
-    } else if (isFile(current)) removals.set(change.path, null);
+  for (const { path, before, after } of changes) {
+    if (after !== undefined) continue;
+    const current = findEntry(staged, onto, path);
+    if (isFile(current) && !sameLeaf(current, before)) {
+      open.push({ conflict: { path, reason: 'deleted_locally', local: null, remote: current.oid }, local: undefined });
+    } else if (isFile(current)) removals.set(path, null);
   }
   const cleared = editTree(staged, onto, removals);
 
-  const additions = new Map<RepoPath, Leaf>();
-  for (const change of changes) {
-    if (change.after === undefined) continue;
-    const { path, before, after } = change;
+  const edits = new Map<RepoPath, Leaf | null>();
+  for (const { path, before, after } of changes) {
+    if (after === undefined) continue;
     const current = findEntry(staged, cleared, path);
     if ((current !== undefined && !isFile(current)) || hasFileAbove(staged, cleared, path)) {
-      conflicts.push({ path, reason: 'file_and_folder', local: after.oid, remote: null });
-    } else if (sameLeaf(current, before)) additions.set(path, after);
+      open.push({ conflict: { path, reason: 'file_and_folder', local: after.oid, remote: null }, local: after });
+    } else if (sameLeaf(current, before)) edits.set(path, after);
     else if (!sameLeaf(current, after)) {
       const outcome = mergeLeaf(staged, { before, remote: current, local: after });
-      if ('reason' in outcome)
-        conflicts.push({ path, reason: outcome.reason, local: after.oid, remote: current?.oid ?? null });
-      else {
-        additions.set(path, outcome);
+      if ('reason' in outcome) {
+        const conflict = { path, reason: outcome.reason, local: after.oid, remote: current?.oid ?? null };
+        open.push({ conflict, local: after });
+      } else {
+        edits.set(path, outcome);
         merged.push(path);
       }
     }
   }
-  if (conflicts.length > 0) return { tree: onto, merged: [], conflicts };
-  return { tree: editTree(staged, cleared, additions), merged, conflicts };
+  if (open.length > 0 && rules.policy === 'fail') {
+    return { tree: onto, merged: [], conflicts: open.map(({ conflict }) => conflict), settled: [] };
+  }
+  const isFree = (path: RepoPath): boolean => findEntry(staged, cleared, path) === undefined && !edits.has(path);
+  const copyTo = (path: RepoPath): RepoPath => copyPath(path, rules.mark, hasFileAbove(staged, cleared, path), isFree);
+  const settled = open.map(({ conflict, local }) => settle(conflict, local, rules.policy, edits, copyTo));
+  return { tree: editTree(staged, cleared, edits), merged, conflicts: [], settled };
+}
+
+/**
+ * An edit is never given up for a deletion unless the policy names that side, and no version is put where it
+ * would take away other files: what has no place of its own becomes a copy.
+ */
+function settle(
+  conflict: Conflict,
+  local: Leaf | undefined,
+  policy: ConflictPolicy,
+  edits: Map<RepoPath, Leaf | null>,
+  copyTo: (path: RepoPath) => RepoPath,
+): Settled {
+  const { path, reason } = conflict;
+  if (policy === 'theirs' || (local === undefined && policy === 'copy')) return { ...conflict, kept: 'theirs' };
+  const hasPlace = reason !== 'file_and_folder' && (policy === 'ours' || reason === 'deleted_remotely');
+  if (local === undefined || hasPlace) {
+    edits.set(path, local ?? null);
+    return { ...conflict, kept: 'ours' };
+  }
+  const copy = copyTo(path);
+  edits.set(copy, local);
+  return { ...conflict, kept: 'both', copy };
+}
+
+/** `dir/NAME.md` → `dir/NAME (conflict DATE HOST).md`, numbered while that is taken; at the root where a file bars the way. */
+function copyPath(path: RepoPath, mark: string, isBarred: boolean, isFree: (path: RepoPath) => boolean): RepoPath {
+  const { dir, name, ext } = posix.parse(path);
+  const folder = isBarred || dir === '' ? '' : `${dir}/`;
+  for (let number = 1; ; number += 1) {
+    const copy = `${folder}${name} (${mark}${number === 1 ? '' : ` ${number}`})${ext}` as RepoPath;
+    if (isFree(copy)) return copy;
+  }
 }
 
 interface Sides {

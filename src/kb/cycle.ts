@@ -12,6 +12,7 @@ import { withLock, type HeldLock } from '../lock/lock.js';
 import { describeOwner } from '../lock/owner.js';
 import { deadWordProbe } from '../lock/process-word.js';
 import { advance, finishInterruptedAdvance, treeOf } from './advance.js';
+import type { ConflictPolicy, Settled } from './apply-changes.js';
 import { Exchange, type Sight } from './exchange.js';
 import { integrate, type Integrated } from './integrate.js';
 import { recordSync } from './last-sync.js';
@@ -38,6 +39,8 @@ export interface CyclePlan {
   readonly operation: string;
   readonly pull: boolean;
   readonly push: boolean;
+  /** What becomes of files that cannot be merged. Default: the cycle stops. */
+  readonly onConflict?: ConflictPolicy;
   /** Makes a commit of local edits; undefined: there are none. Called once. */
   readonly collect?: (under: {
     branch: CheckedOutBranch;
@@ -63,6 +66,7 @@ export interface CycleOutcome {
   readonly pulled: number;
   readonly pushed: number;
   readonly merged: readonly RepoPath[];
+  readonly settled: readonly Settled[];
   readonly createdBranch: boolean;
   /** From the work tree as it was to the new one. */
   readonly changes: readonly TreeChange[];
@@ -123,6 +127,7 @@ class Cycle {
   private readonly who: string;
   private readonly fence: () => void;
   private edits: CollectedEdits | undefined;
+  private backedUp: Oid | undefined;
 
   constructor(
     private readonly kb: Kb,
@@ -235,7 +240,7 @@ class Cycle {
   private async planUpon(sight: Sight, landed: Oid | undefined): Promise<Planned> {
     const staged = new StagedObjects(this.kb.objects);
     if (landed !== undefined) {
-      const together = { tip: sight.tip, pulled: 0, merged: [], rewritten: false };
+      const together = { tip: sight.tip, pulled: 0, merged: [], settled: [], rewritten: false };
       return this.settle(staged, together, landed, sight.tip);
     }
     const together = integrate({
@@ -245,9 +250,25 @@ class Cycle {
       remote: sight.tip,
       tracking: sight.seen,
       committer: this.identities.committer,
+      conflicts: { policy: this.plan.onConflict ?? 'fail', mark: this.conflictMark() },
     });
-    if (together.rewritten && this.branch.commit !== undefined) this.backUp(this.branch.commit);
+    if (together.rewritten && this.branch.commit !== undefined) {
+      this.backUp(this.branch.commit, 'the remote branch was rewritten');
+    }
+    // What gave way to the remote's version is in no history any more: it gets a name.
+    const local = this.edits?.commit ?? this.branch.commit;
+    if (local !== undefined && together.settled.some(({ kept }) => kept === 'theirs')) {
+      this.backUp(local, "local edits gave way to the remote's");
+    }
     return this.planEdit(staged, together);
+  }
+
+  /** `conflict 2026-11-20 HOST`, in the user's own time. */
+  private conflictMark(): string {
+    const { clock, identity } = this.kb.surroundings;
+    const nowMs = clock.wall();
+    const day = new Date(nowMs + clock.offsetMinutes(nowMs) * 60_000).toISOString().slice(0, 10);
+    return `conflict ${day} ${identity.host.replace(/[^\p{L}\p{N}._-]/gu, '-').slice(0, 40)}`;
   }
 
   private async planEdit(staged: StagedObjects, together: Integrated): Promise<Planned> {
@@ -267,15 +288,17 @@ class Cycle {
     return { staged, together, edited, target, changes };
   }
 
-  /** After the remote's history was rewritten, the old local branch stays reachable by name. */
-  private backUp(commit: Oid): void {
+  /** What is about to leave the branch's history stays reachable by name. */
+  private backUp(commit: Oid, why: string): void {
+    if (this.backedUp === commit) return;
+    this.backedUp = commit;
     const { kb, who, fence } = this;
     const moment = new Date(kb.surroundings.clock.wall()).toISOString().replace(/[:.]/g, '-');
     const name = asRefName(`refs/kb/backup/${moment}`);
-    kb.refs.update({ name, to: commit, message: 'kb: before following a rewritten remote branch', who, fence });
+    kb.refs.update({ name, to: commit, message: `kb: ${why}`, who, fence });
     kb.surroundings.report({
       kind: 'warning',
-      text: `the remote branch was rewritten; what you had is kept as ${name}`,
+      text: `${why}; what you had is kept as ${name}`,
     });
   }
 
@@ -329,6 +352,7 @@ class Cycle {
       tip,
       pulled: 0,
       merged: [],
+      settled: [],
       rewritten: false,
     });
     next.staged.persist();
@@ -370,6 +394,7 @@ class Cycle {
       pulled: together.pulled,
       pushed: end.pushed ?? 0,
       merged: together.merged,
+      settled: together.settled,
       createdBranch: end.createdBranch ?? false,
       changes,
       requests: this.exchange?.requests ?? 0,

@@ -6,7 +6,7 @@ import type { ObjectSource } from '../git/objects/object.js';
 import type { StagedObjects } from '../git/objects/staged.js';
 import { diffTrees } from '../git/objects/tree-diff.js';
 import type { RepoPath } from '../git/paths.js';
-import { applyChanges, type Conflict } from './apply-changes.js';
+import { applyChanges, type Conflict, type ConflictRules, type Settled } from './apply-changes.js';
 
 export interface IntegrateRequest {
   readonly staged: StagedObjects;
@@ -18,7 +18,11 @@ export interface IntegrateRequest {
   /** The remote branch as last seen before that. */
   readonly tracking: Oid | undefined;
   readonly committer: Signature;
+  /** Default: a conflict stops everything. */
+  readonly conflicts?: ConflictRules;
 }
+
+const STOP: ConflictRules = { policy: 'fail', mark: '' };
 
 export interface Integrated {
   /** What the branch should be next; undefined while neither side has a commit. */
@@ -27,6 +31,8 @@ export interface Integrated {
   readonly pulled: number;
   /** Files that both sides changed and that were merged by content. */
   readonly merged: readonly RepoPath[];
+  /** Conflicts that the policy settled. */
+  readonly settled: readonly Settled[];
   /** The remote branch no longer holds what it held when last seen: its history was rewritten there. */
   readonly rewritten: boolean;
 }
@@ -39,7 +45,7 @@ export interface Integrated {
  */
 export function integrate(request: IntegrateRequest): Integrated {
   const { staged, shallow, local, remote, tracking } = request;
-  const nothing = { pulled: 0, merged: [], rewritten: false };
+  const nothing = { pulled: 0, merged: [], settled: [], rewritten: false };
   if (remote === undefined || local === remote) return { ...nothing, tip: local ?? remote };
   if (local === undefined)
     return { ...nothing, tip: remote, pulled: commitsSince(staged, undefined, remote, shallow).commits.length };
@@ -60,17 +66,23 @@ export function integrate(request: IntegrateRequest): Integrated {
   return { ...done, pulled, rewritten };
 }
 
-function replayOnto(request: IntegrateRequest, commits: readonly Oid[], onto: Oid): { tip: Oid; merged: RepoPath[] } {
+function replayOnto(
+  request: IntegrateRequest,
+  commits: readonly Oid[],
+  onto: Oid,
+): Pick<Integrated, 'tip' | 'merged' | 'settled'> {
   const { staged } = request;
   const merged = new Set<RepoPath>();
+  const settled: Settled[] = [];
   let tip = onto;
   let tree = readCommit(staged, onto).tree;
   for (const oid of commits) {
     const commit = readCommit(staged, oid);
     const before = parentTree(staged, commit, request.shallow.has(oid));
-    const applied = applyChanges(staged, tree, diffTrees(staged, before, commit.tree));
+    const applied = applyChanges(staged, tree, diffTrees(staged, before, commit.tree), request.conflicts ?? STOP);
     if (applied.conflicts.length > 0) throw conflictError(applied.conflicts, onto, oid);
     for (const path of applied.merged) merged.add(path);
+    settled.push(...applied.settled);
     if (applied.tree === tree) continue; // the remote has this change already: an empty commit tells nobody anything
     tree = applied.tree;
     tip = staged.add(
@@ -78,7 +90,7 @@ function replayOnto(request: IntegrateRequest, commits: readonly Oid[], onto: Oi
       serializeCommit({ ...withoutSignature(commit), tree, parents: [tip], committer: request.committer }),
     );
   }
-  return { tip, merged: [...merged] };
+  return { tip, merged: [...merged], settled };
 }
 
 function mergeOnto(
@@ -86,15 +98,15 @@ function mergeOnto(
   local: Oid,
   remote: Oid,
   base: Oid | undefined,
-): { tip: Oid; merged: RepoPath[] } {
+): Pick<Integrated, 'tip' | 'merged' | 'settled'> {
   const { staged, committer } = request;
   const baseTree = base === undefined ? EMPTY_TREE : readCommit(staged, base).tree;
   const changes = diffTrees(staged, baseTree, readCommit(staged, local).tree);
-  const applied = applyChanges(staged, readCommit(staged, remote).tree, changes);
+  const applied = applyChanges(staged, readCommit(staged, remote).tree, changes, request.conflicts ?? STOP);
   if (applied.conflicts.length > 0) throw conflictError(applied.conflicts, remote, local);
   const message = 'Merge the remote branch into local work\n';
   const commit: Commit = { tree: applied.tree, parents: [local, remote], author: committer, committer, message };
-  return { tip: staged.add('commit', serializeCommit(commit)), merged: [...applied.merged] };
+  return { tip: staged.add('commit', serializeCommit(commit)), merged: [...applied.merged], settled: applied.settled };
 }
 
 function parentTree(source: ObjectSource, commit: Commit, isShallow: boolean): Oid {
@@ -117,7 +129,7 @@ function conflictError(conflicts: readonly Conflict[], remote: Oid, local: Oid):
     'E_CONFLICT',
     `local and remote edits overlap in ${names.join(', ')}${more}; nothing was changed`,
     {
-      hint: `yours is in the work tree, theirs in commit ${remote.slice(0, 10)}: bring the file to the state you want, then: kb sync`,
+      hint: `keep both with: kb sync --on-conflict copy; or bring the file to the state you want (theirs is in commit ${remote.slice(0, 10)}), then: kb sync --on-conflict ours`,
       details: { conflicts, remote, local },
     },
   );

@@ -5,6 +5,7 @@ import type { RepoPath } from '../git/paths.js';
 import { mergeBases } from '../git/objects/history.js';
 import { compareWithTracking } from './ahead-behind.js';
 import { describeChanges, type FileChange } from './changes.js';
+import type { ConflictPolicy, Settled } from './apply-changes.js';
 import { connect } from './connect.js';
 import { runCycle, type CycleOutcome } from './cycle.js';
 import { collectEdits, scanLocalEdits } from './local-edits.js';
@@ -16,6 +17,8 @@ export interface SyncRequest {
   /** Commit local edits; without it they make the sync stop with E_UNSAFE_STATE. */
   readonly commit: boolean;
   readonly message?: string;
+  /** Default: `fail`. */
+  readonly onConflict?: ConflictPolicy;
 }
 
 export type SyncResultKind = 'up_to_date' | 'pulled' | 'pushed' | 'merged' | 'created_branch' | 'local_only';
@@ -30,7 +33,8 @@ export interface SyncResult {
   /** Commits. */
   readonly pushed: number;
   readonly merged: readonly { readonly path: RepoPath }[];
-  readonly conflicts: readonly never[];
+  /** Files that could not be merged, and what `onConflict` made of them. */
+  readonly conflicts: readonly Settled[];
   readonly changes: readonly FileChange[];
   readonly requests: number;
   readonly waitedMs: number;
@@ -46,6 +50,7 @@ export async function sync(kb: Kb, request: SyncRequest): Promise<SyncResult> {
   const start = clock.monotonic();
   const outcome = await runCycle(kb, {
     operation: 'sync',
+    ...(request.onConflict === undefined ? {} : { onConflict: request.onConflict }),
     pull: request.direction !== 'push',
     push: request.direction !== 'pull' && kb.settings.autoPush,
     // A pull alone commits nothing: local edits stay as they are, or are in the way and say so.
@@ -68,7 +73,7 @@ export async function sync(kb: Kb, request: SyncRequest): Promise<SyncResult> {
     pulled: outcome.pulled,
     pushed: outcome.pushed,
     merged: outcome.merged.map((path) => ({ path })),
-    conflicts: [],
+    conflicts: outcome.settled,
     changes: describeChanges(outcome.changes),
     requests: outcome.requests,
     waitedMs: outcome.waitedMs,

@@ -313,6 +313,64 @@ describe.skipIf(!nativeGit.available)('the commands, checked by native git (need
       expect((await kb(place.ben, ['status', '--check'])).code).toBe(10);
     });
 
+    describe('--on-conflict', () => {
+      const conflict = async (ann: string, ben: string): Promise<void> => {
+        writeFileSync(join(place.ann, 'first.md'), ann);
+        await kbOk(place.ann, ['sync']);
+        writeFileSync(join(place.ben, 'first.md'), ben);
+      };
+
+      it('copy keeps both, the local one under a name that says so', async () => {
+        await conflict('ann\n', 'ben\n');
+        const run = (await kbOk(place.ben, ['sync', '--on-conflict', 'copy', '--json'])).json();
+        expect(run).toMatchObject({
+          result: 'merged',
+          conflicts: [{ path: 'first.md', reason: 'overlap', kept: 'both' }],
+        });
+        const files = filesOnRemote(place.remote);
+        const copy = [...files.keys()].find((name) => /^first \(conflict \d{4}-\d\d-\d\d .+\)\.md$/.test(name));
+        expect([files.get('first.md'), files.get(copy ?? '')]).toEqual(['ann\n', 'ben\n']);
+        expectNativeGitAgrees(place.ben, place.remote);
+      });
+
+      it('ours takes the local file as it is', async () => {
+        await conflict('ann\n', 'ann and ben\n');
+        await kbOk(place.ben, ['sync', '--on-conflict', 'ours']);
+        expect(filesOnRemote(place.remote)).toEqual(new Map([['first.md', 'ann and ben\n']]));
+        expectNativeGitAgrees(place.ben, place.remote);
+      });
+
+      it("theirs takes the remote's file, and the local one stays reachable by name", async () => {
+        await conflict('ann\n', 'ben\n');
+        const run = await kbOk(place.ben, ['sync', '--on-conflict', 'theirs']);
+        expect(read(place.ben, 'first.md')).toBe('ann\n');
+        const backup = /refs\/kb\/backup\/\S+/.exec(run.stderr)?.[0] ?? '';
+        expect(git(place.ben, ['show', `${backup}:first.md`])).toBe('ben\n');
+        expectNativeGitAgrees(place.ben, place.remote);
+      });
+
+      it('an edit is kept where the other side deleted the file', async () => {
+        rmSync(join(place.ann, 'first.md'));
+        await kbOk(place.ann, ['sync']);
+        writeFileSync(join(place.ben, 'first.md'), 'edited\n');
+        expect((await kb(place.ben, ['sync'])).code).toBe(5);
+        await kbOk(place.ben, ['sync', '--on-conflict', 'copy']);
+        expect(filesOnRemote(place.remote)).toEqual(new Map([['first.md', 'edited\n']]));
+      });
+
+      it('a file that meets a folder becomes a copy beside it', async () => {
+        mkdirSync(join(place.ann, 'topic'));
+        writeFileSync(join(place.ann, 'topic', 'a.md'), 'a');
+        await kbOk(place.ann, ['sync']);
+        writeFileSync(join(place.ben, 'topic'), 'a file');
+        await kbOk(place.ben, ['sync', '--on-conflict', 'ours']);
+        const files = filesOnRemote(place.remote);
+        expect(files.get('topic/a.md')).toBe('a');
+        expect([...files].find(([name]) => name.startsWith('topic (conflict'))?.[1]).toBe('a file');
+        expectNativeGitAgrees(place.ben, place.remote);
+      });
+    });
+
     it('stops with exit 7 at local edits with --no-commit', async () => {
       writeFileSync(join(place.ann, 'draft.md'), 'draft');
       const run = await kb(place.ann, ['sync', '--no-commit']);

@@ -10,7 +10,17 @@ import { StagedObjects } from '../../src/git/objects/staged.js';
 import { ObjectStore } from '../../src/git/objects/store.js';
 import type { Conflict } from '../../src/kb/apply-changes.js';
 import { integrate, type Integrated } from '../../src/kb/integrate.js';
-import { LINES, problemsOf, pushFromElsewhere, siteAt, startKb, syncOnce, worldOf, write, type Site } from '../support/crash-sweep.js';
+import {
+  LINES,
+  problemsOf,
+  pushFromElsewhere,
+  siteAt,
+  startKb,
+  syncOnce,
+  worldOf,
+  write,
+  type Site,
+} from '../support/crash-sweep.js';
 import { git, makeTemporaryDirectory, nativeGit } from '../support/native-git.js';
 
 const COMMITTER = { name: 'Kb', email: 'kb@example.com', timestamp: 1_700_000_000, timezone: '+0000' };
@@ -40,18 +50,33 @@ const word = fc.constantFrom('red', 'green', 'blue');
 const edit: fc.Arbitrary<Edit> = fc.oneof(
   fc.tuple(path, fc.nat(8), word).map(([name, line, value]): Edit => (files) => {
     const file = files.get(name) ?? { mode: '100644' as const, lines: text(3, 'fresh') };
-    return put(files, name, { ...file, lines: file.lines.map((old, at) => (at === line % file.lines.length ? value : old)) });
+    return put(files, name, {
+      ...file,
+      lines: file.lines.map((old, at) => (at === line % file.lines.length ? value : old)),
+    });
   }),
   fc.tuple(path, fc.nat(9), word).map(([name, line, value]): Edit => (files) => {
     const file = files.get(name);
-    return file === undefined ? files : put(files, name, { ...file, lines: [...file.lines.slice(0, line), value, ...file.lines.slice(line)] });
+    return file === undefined
+      ? files
+      : put(files, name, { ...file, lines: [...file.lines.slice(0, line), value, ...file.lines.slice(line)] });
   }),
-  path.map((name): Edit => (files) => new Map([...files].filter(([other]) => other !== name))),
+  path.map(
+    (name): Edit =>
+      (files) =>
+        new Map([...files].filter(([other]) => other !== name)),
+  ),
   path.map((name): Edit => (files) => {
     const file = files.get(name);
-    return file === undefined ? files : put(files, name, { ...file, mode: file.mode === '100644' ? '100755' : '100644' });
+    return file === undefined
+      ? files
+      : put(files, name, { ...file, mode: file.mode === '100644' ? '100755' : '100644' });
   }),
-  fc.tuple(path, word).map(([name, value]): Edit => (files) => put(files, name, { mode: '100644', lines: [value] })),
+  fc.tuple(path, word).map(
+    ([name, value]): Edit =>
+      (files) =>
+        put(files, name, { mode: '100644', lines: [value] }),
+  ),
 );
 const commits = (most: number): fc.Arbitrary<Edit[][]> =>
   fc.array(fc.array(edit, { minLength: 1, maxLength: 3 }), { minLength: 1, maxLength: most });
@@ -63,7 +88,11 @@ class Histories {
 
   constructor() {
     git(this.root, ['init', '-q']);
-    for (const [key, value] of [['merge.directoryRenames', 'false'], ['merge.renames', 'false'], ['advice.mergeConflict', 'false']] as const) {
+    for (const [key, value] of [
+      ['merge.directoryRenames', 'false'],
+      ['merge.renames', 'false'],
+      ['advice.mergeConflict', 'false'],
+    ] as const) {
       git(this.root, ['config', key, value]);
     }
     this.objects = ObjectStore.open(nodeDisk, join(this.root, '.git'));
@@ -159,16 +188,44 @@ describe.skipIf(!nativeGit.available)('replay (against git rebase)', () => {
     (files) =>
       new Map([...files].filter(([other]) => other !== name));
 
-  it.each<[string, Edit[], Edit[], readonly Pick<Conflict, 'path' | 'reason'>[] | 'clean']>([
+  it.each<[string, Edit[], Edit[], readonly { path: string; reason: Conflict['reason'] }[] | 'clean']>([
     ['both delete a file', [remove('a.md')], [remove('a.md')], 'clean'],
     ['both make the same file', [set('new.md', ['same'])], [set('new.md', ['same'])], 'clean'],
     ['both make the same edit', [set('a.md', ['same'])], [set('a.md', ['same'])], 'clean'],
     ['a mode here, a line there', [set('a.md', text(9), '100755')], [set('a.md', ['first', ...text(9)])], 'clean'],
-    ['both make different files', [set('new.md', ['mine'])], [set('new.md', ['theirs'])], [{ path: 'new.md', reason: 'overlap' }]],
-    ['deleted here, edited there', [remove('a.md')], [set('a.md', ['theirs'])], [{ path: 'a.md', reason: 'deleted_locally' }]],
-    ['edited here, deleted there', [set('a.md', ['mine'])], [remove('a.md')], [{ path: 'a.md', reason: 'deleted_remotely' }]],
-    ['a folder here, the file edited there', [set('place/in.md', ['mine'])], [set('place', ['theirs'])], [{ path: 'place', reason: 'deleted_locally' }, { path: 'place/in.md', reason: 'file_and_folder' }]],
-    ['a file here, the folder grown there', [set('other', ['mine'])], [set('other/two.md', ['theirs'])], [{ path: 'other', reason: 'file_and_folder' }]],
+    [
+      'both make different files',
+      [set('new.md', ['mine'])],
+      [set('new.md', ['theirs'])],
+      [{ path: 'new.md', reason: 'overlap' }],
+    ],
+    [
+      'deleted here, edited there',
+      [remove('a.md')],
+      [set('a.md', ['theirs'])],
+      [{ path: 'a.md', reason: 'deleted_locally' }],
+    ],
+    [
+      'edited here, deleted there',
+      [set('a.md', ['mine'])],
+      [remove('a.md')],
+      [{ path: 'a.md', reason: 'deleted_remotely' }],
+    ],
+    [
+      'a folder here, the file edited there',
+      [set('place/in.md', ['mine'])],
+      [set('place', ['theirs'])],
+      [
+        { path: 'place', reason: 'deleted_locally' },
+        { path: 'place/in.md', reason: 'file_and_folder' },
+      ],
+    ],
+    [
+      'a file here, the folder grown there',
+      [set('other', ['mine'])],
+      [set('other/two.md', ['theirs'])],
+      [{ path: 'other', reason: 'file_and_folder' }],
+    ],
     ['a folder in the place of a file', [set('place/in.md', ['mine'])], [set('new.md', ['theirs'])], 'clean'],
     ['a file in the place of a folder', [set('other', ['mine'])], [set('new.md', ['theirs'])], 'clean'],
   ])('%s', (_what, ours, theirs, expected) => {
@@ -185,11 +242,17 @@ describe.skipIf(!nativeGit.available)('replay (against git rebase)', () => {
   });
 
   it('keeps author, message and date of a replayed commit, and drops its signature', () => {
-    const signed = git(histories.root, ['cat-file', 'commit', histories.grow(base, states([[set('new.md', ['mine'])]]))])
+    const signed = git(histories.root, [
+      'cat-file',
+      'commit',
+      histories.grow(base, states([[set('new.md', ['mine'])]])),
+    ])
       .replace('\n\n', '\ngpgsig -----BEGIN PGP SIGNATURE-----\n \n abc\n -----END PGP SIGNATURE-----\n\n')
       .replace('author A <a@b>', 'author Eve Ä <eve@example.com>')
       .replace('state', 'A subject\n\nand a body');
-    const local = asOid(git(histories.root, ['hash-object', '-t', 'commit', '-w', '--stdin'], { input: signed }).trim());
+    const local = asOid(
+      git(histories.root, ['hash-object', '-t', 'commit', '-w', '--stdin'], { input: signed }).trim(),
+    );
     const remote = histories.grow(base, states([[set('a.md', ['theirs'])]]));
     const staged = new StagedObjects(histories.objects);
     const { tip } = integrate({ staged, shallow: new Set(), local, remote, tracking: base, committer: COMMITTER });
@@ -211,7 +274,13 @@ describe.skipIf(!nativeGit.available)('replay (against git rebase)', () => {
 
   describe('integrate, without anything to replay', () => {
     const run = (sides: { local: Oid | undefined; remote: Oid | undefined; tracking?: Oid }): Integrated =>
-      integrate({ tracking: undefined, staged: new StagedObjects(histories.objects), shallow: new Set(), committer: COMMITTER, ...sides });
+      integrate({
+        tracking: undefined,
+        staged: new StagedObjects(histories.objects),
+        shallow: new Set(),
+        committer: COMMITTER,
+        ...sides,
+      });
 
     it('knows who is ahead', () => {
       const next = histories.grow(base, states([[set('a.md', ['one'])], [set('a.md', ['two'])]]));
@@ -227,7 +296,14 @@ describe.skipIf(!nativeGit.available)('replay (against git rebase)', () => {
     it('replays onto a remote that shares no history', () => {
       const alien = histories.grow(undefined, [new Map([['alien.md', { mode: '100644', lines: ['alien'] }]])]);
       const staged = new StagedObjects(histories.objects);
-      const { tip } = integrate({ staged, shallow: new Set(), local: base, remote: alien, tracking: undefined, committer: COMMITTER });
+      const { tip } = integrate({
+        staged,
+        shallow: new Set(),
+        local: base,
+        remote: alien,
+        tracking: undefined,
+        committer: COMMITTER,
+      });
       const commit = readCommit(staged, tip!);
       expect(commit.parents).toEqual([alien]);
     });
@@ -263,7 +339,8 @@ describe.skipIf(!nativeGit.available)('a remote whose history was rewritten (nee
     git(work, ['commit', '-q', '-m', 'Instead']);
   };
   const remoteFiles = (): string[] => git(site.remote, ['ls-tree', '-r', '--name-only', 'main']).trim().split('\n');
-  const backups = (): string[] => git(site.kb, ['for-each-ref', '--format=%(objectname)', 'refs/kb/backup']).split('\n').filter(Boolean);
+  const backups = (): string[] =>
+    git(site.kb, ['for-each-ref', '--format=%(objectname)', 'refs/kb/backup']).split('\n').filter(Boolean);
 
   it.each([
     ['backward', backward],
@@ -297,7 +374,10 @@ describe.skipIf(!nativeGit.available)('a remote whose history was rewritten (nee
     git(site.kb, ['commit', '-q', '-m', 'Mine']);
     rewrite(sideways);
     await syncOnce(worldOf(site));
-    expect(git(site.remote, ['log', '--format=%s', 'main']).trim().split('\n').slice(0, 2)).toEqual(['Mine', 'Instead']);
+    expect(git(site.remote, ['log', '--format=%s', 'main']).trim().split('\n').slice(0, 2)).toEqual([
+      'Mine',
+      'Instead',
+    ]);
     expect(problemsOf(site)).toEqual([]);
   });
 

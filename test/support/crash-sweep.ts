@@ -266,7 +266,7 @@ export const SCENARIOS: readonly Scenario[] = [
 ];
 
 async function init(site: Site, world: Surroundings): Promise<void> {
-  await initKb(world, { directory: site.kb, remote: site.remote, branch: 'main' });
+  await initKb(world, { directory: site.kb, remote: site.remote, branch: 'main', name: 'notes' });
 }
 
 async function clone(site: Site, world: Surroundings): Promise<void> {
@@ -411,7 +411,7 @@ export class Sweep {
 }
 
 /** What a healthy KB and remote must not show after any crash and one recovery. */
-export function problemsOf({ kb, remote }: Site): string[] {
+export function problemsOf({ kb, remote, home }: Site): string[] {
   const problems: string[] = [];
   const expectEmpty = (what: string, found: string): void => {
     if (found.trim() !== '') problems.push(`${what}: ${found.trim()}`);
@@ -428,7 +428,7 @@ export function problemsOf({ kb, remote }: Site): string[] {
   if (!status.includes('# branch.ab +0 -0')) problems.push(`not in step with what was last seen: ${status.join('; ')}`);
   const head = readFileSync(join(remote, 'refs/heads/main'), 'utf8').trim();
   if (!status.includes(`# branch.oid ${head}`)) problems.push(`not in step with the remote: ${status.join('; ')}`);
-  const leftovers = [...listing(kb), ...listing(remote)].filter((path) => LEFTOVER.test(path));
+  const leftovers = [...listing(kb), ...listing(remote), ...listing(home)].filter((path) => LEFTOVER.test(path));
   expectEmpty('left behind', leftovers.join(' '));
   return problems;
 }

@@ -1,4 +1,14 @@
-import { existsSync, linkSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  linkSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -101,16 +111,22 @@ describe('a lock file with a mark', () => {
 });
 
 describe('sweepDeadLocks', () => {
-  it.each(['index', 'HEAD', 'shallow', 'packed-refs', 'config', 'refs/heads/main', 'refs/heads/team/ann', 'refs/remotes/origin/main'])(
-    'removes the lock of a dead process on %s, and its mark',
-    (target) => {
-      writeFileSync(at(target), 'old');
-      abandon(target, dead);
-      expect(sweepDeadLocks(nodeDisk, gitDir, isDead)).toEqual([`${target}.lock`]);
-      expect([existsSync(at(`${target}.lock`)), marks()]).toEqual([false, []]);
-      expect(readFileSync(at(target), 'utf8')).toBe('old');
-    },
-  );
+  it.each([
+    'index',
+    'HEAD',
+    'shallow',
+    'packed-refs',
+    'config',
+    'refs/heads/main',
+    'refs/heads/team/ann',
+    'refs/remotes/origin/main',
+  ])('removes the lock of a dead process on %s, and its mark', (target) => {
+    writeFileSync(at(target), 'old');
+    abandon(target, dead);
+    expect(sweepDeadLocks(nodeDisk, gitDir, isDead)).toEqual([`${target}.lock`]);
+    expect([existsSync(at(`${target}.lock`)), marks()]).toEqual([false, []]);
+    expect(readFileSync(at(target), 'utf8')).toBe('old');
+  });
 
   it('leaves the lock of a living process', () => {
     abandon('index', alive);
@@ -120,7 +136,7 @@ describe('sweepDeadLocks', () => {
     expect(marks()).toHaveLength(1);
   });
 
-  it('leaves a lock without a mark, which is native git\'s', () => {
+  it("leaves a lock without a mark, which is native git's", () => {
     writeFileSync(at('index.lock'), '');
     abandon('HEAD', dead);
     expect(sweepDeadLocks(nodeDisk, gitDir, isDead)).toEqual(['HEAD.lock']);
@@ -220,7 +236,8 @@ describe('sweepDeadLocks', () => {
 describe('lockFilesIn', () => {
   it('names the lock files of git, and nothing else', () => {
     const locks = ['HEAD.lock', 'index.lock', 'refs/heads/main.lock', 'refs/heads/team/ann.lock'];
-    for (const name of [...locks, 'index', 'refs/heads/main', 'refs/heads/unlock', 'objects/x.lock']) writeFileSync(at(name), '');
+    for (const name of [...locks, 'index', 'refs/heads/main', 'refs/heads/unlock', 'objects/x.lock'])
+      writeFileSync(at(name), '');
     expect(lockFilesIn(nodeDisk, gitDir).sort()).toEqual(locks);
   });
 });

@@ -42,7 +42,8 @@ describe('processWord', () => {
 });
 
 describe.skipIf(!isLinux)('deadWordProbe (needs the Linux probe)', () => {
-  const word = (over: Partial<ProcessIdentity> = {}): string => processWord({ ...me, pid: 77, startTime: '5', ...over });
+  const word = (over: Partial<ProcessIdentity> = {}): string =>
+    processWord({ ...me, pid: 77, startTime: '5', ...over });
 
   it.each<[string, Record<number, string>, string, boolean]>([
     ['runs', { 77: '5' }, word(), false],
@@ -57,12 +58,22 @@ describe.skipIf(!isLinux)('deadWordProbe (needs the Linux probe)', () => {
     expect(deadWordProbe(procWith(running), me)(name)).toBe(isDead);
   });
 
-  it.each(['', '.', '..', 'dead', '77', '77.5', `0.5.${word().slice(-16)}`, `-1.5.${word().slice(-16)}`, `${word()}x`, ` ${word()}`, `77.5.${'0'.repeat(16)}`, `99999999999.5.${word().slice(-16)}`])(
-    'says nothing of %j',
-    (name) => {
-      expect(deadWordProbe(procWith({}), me)(name)).toBe(false);
-    },
-  );
+  it.each([
+    '',
+    '.',
+    '..',
+    'dead',
+    '77',
+    '77.5',
+    `0.5.${word().slice(-16)}`,
+    `-1.5.${word().slice(-16)}`,
+    `${word()}x`,
+    ` ${word()}`,
+    `77.5.${'0'.repeat(16)}`,
+    `99999999999.5.${word().slice(-16)}`,
+  ])('says nothing of %j', (name) => {
+    expect(deadWordProbe(procWith({}), me)(name)).toBe(false);
+  });
 
   it('knows this very process, and one that had its pid before', () => {
     const self = currentProcess(nodeDisk);
