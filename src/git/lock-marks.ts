@@ -29,23 +29,40 @@ export function newMark({ directory, word }: LockMarks): string {
 
 /**
  * Removes the lock files that dead processes of kb left in a repository.
+ *
+ * A mark is claimed first, by a rename to one of our own: of two that sweep at once only one can, so nobody
+ * removes a lock that a third has got in the meantime; and should the claimant die, its claim is a dead mark.
  * @param isDead whether the process of that word has provably ended
+ * @param word names this process, as in `LockMarks`
  * @returns their paths, relative to `gitDir`
  */
-export function sweepDeadLocks(disk: Disk, gitDir: string, isDead: (word: string) => boolean): string[] {
-  const { directory } = lockMarksOf(gitDir, '');
-  const dead = namesIn(disk, directory).filter((name) => isDead(name.slice(0, name.lastIndexOf('~'))));
-  if (dead.length === 0) return [];
-  const marks = new Map(dead.map((name) => [inodeOf(disk, join(directory, name)), join(directory, name)]));
-  const removed: string[] = [];
-  for (const name of lockFilesIn(disk, gitDir)) {
+export function sweepDeadLocks(disk: Disk, gitDir: string, isDead: (word: string) => boolean, word: string): string[] {
+  const mine = lockMarksOf(gitDir, word);
+  const dead = namesIn(disk, mine.directory).filter((name) => isDead(name.slice(0, name.lastIndexOf('~'))));
+  const claimed = dead
+    .map((name) => claim(disk, join(mine.directory, name), mine))
+    .filter((mark) => mark !== undefined);
+  if (claimed.length === 0) return [];
+  const inodes = new Set(claimed.map((mark) => inodeOf(disk, mark)));
+  const removed = lockFilesIn(disk, gitDir).filter((name) => {
     const inode = inodeOf(disk, join(gitDir, name));
-    if (inode === undefined || !marks.has(inode)) continue;
+    if (inode === undefined || !inodes.has(inode)) return false;
     removeFile(disk, join(gitDir, name));
-    removed.push(name);
-  }
-  for (const mark of marks.values()) removeFile(disk, mark);
+    return true;
+  });
+  for (const mark of claimed) removeFile(disk, mark);
   return removed;
+}
+
+function claim(disk: Disk, mark: string, mine: LockMarks): string | undefined {
+  const claimed = newMark(mine);
+  try {
+    disk.renameSync(mark, claimed);
+    return claimed;
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) return undefined; // another one was faster
+    throw error;
+  }
 }
 
 /** Every lock file that git's own rules allow, relative to `gitDir`. */

@@ -139,7 +139,7 @@ class Cycle {
     this.identities = resolveIdentity({ settings: kb.settings, env, nowMs, offsetMinutes: clock.offsetMinutes(nowMs) });
     this.who = formatSignature(this.identities.committer);
     this.fence = () => held.assertHeld();
-    sweepDeadLocks(disk, kb.gitDir, deadWordProbe(disk, identity));
+    sweepDeadLocks(disk, kb.gitDir, deadWordProbe(disk, identity), kb.lockMarks.word);
     finishInterruptedAdvance(kb, { who: this.who, fence: this.fence });
     this.branch = checkedOutBranch(kb);
     this.upstream = upstreamOf(kb, this.branch.name);

@@ -152,6 +152,12 @@ function planReplace(view: TipView, request: NoteText, target: Extract<NoteTarge
   const file = view.read(path);
   if (file === undefined) throw new KbError('E_USAGE', `there is no note at ${printable(path)} to replace`);
   requireRegular(path, file.mode);
+  if (target.ifMatch !== undefined && !/^[0-9a-f]{4,40}$/i.test(target.ifMatch)) {
+    throw new KbError(
+      'E_USAGE',
+      `--if-match must be a blob's id, at least 4 of its digits, not ${JSON.stringify(target.ifMatch)}`,
+    );
+  }
   if (target.ifMatch !== undefined && !file.blob.startsWith(target.ifMatch.toLowerCase())) {
     throw new KbError(
       'E_CONFLICT',

@@ -17,7 +17,8 @@ export function requireTrustedOwner(disk: Disk, root: string, gitDir: string, us
     return owner === user || owner === sudoUser;
   };
   if (isOwn(root) && isOwn(gitDir)) return;
-  const trusted = userConfig().getAll('safe.directory');
+  const all = userConfig().getAll('safe.directory');
+  const trusted = all.slice(all.lastIndexOf('') + 1); // an empty entry takes back those before it
   if (
     trusted.some(
       (entry) => entry === '*' || entry === root || (entry.endsWith('/*') && root.startsWith(entry.slice(0, -1))),

@@ -44,7 +44,7 @@ function shown({ user, host, pid, command, since, id }: OwnerRecord): UnlockResu
 
 function removeAbandonedGitLocks(kb: Kb): string[] {
   const { disk, clock } = kb.surroundings;
-  const removed = sweepDeadLocks(disk, kb.gitDir, deadWordProbe(disk, kb.surroundings.identity));
+  const removed = sweepDeadLocks(disk, kb.gitDir, deadWordProbe(disk, kb.surroundings.identity), kb.lockMarks.word);
   for (const name of lockFilesIn(disk, kb.gitDir)) {
     const path = join(kb.gitDir, name);
     try {

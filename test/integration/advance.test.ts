@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
 import {
@@ -42,8 +42,8 @@ describe.skipIf(!nativeGit.available)('an advance that was interrupted (needs na
 
   function leaveJournal(over: object | string = {}): void {
     mkdirSync(join(site.kb, '.git/kb'), { recursive: true });
-    const whole = { version: 1, branch: 'refs/heads/main', from, to, fromTree: rev('main^{tree}'), ...Object(over) };
-    writeFileSync(journal, typeof over === 'string' ? over : JSON.stringify(whole));
+    const step = { version: 1, branch: 'refs/heads/main', from, to, fromTree: rev('main^{tree}') };
+    writeFileSync(journal, typeof over === 'string' ? over : JSON.stringify({ ...step, ...over }));
   }
 
   function onRemote(path: string): string {
@@ -104,6 +104,53 @@ describe.skipIf(!nativeGit.available)('an advance that was interrupted (needs na
     await syncOnce(worldOf(site)).catch(() => undefined);
     expect(readFileSync(join(site.kb, 'diary.md'), 'utf8')).toContain('line 10, locally');
     expect(onRemote('diary.md')).toContain('line 1, remotely');
+  });
+
+  describe('of a sync whose local edits have landed', () => {
+    /** The edits lie in the work tree and on the remote; the index and the branch know nothing of them. */
+    beforeEach(() => {
+      write(site.kb, { 'inbox/one.md': 'one, edited\n', 'inbox/mine.md': 'mine\n' });
+      git(site.kb, ['reset', '-q', '--soft', to]);
+      git(site.kb, ['read-tree', to]);
+      git(site.kb, ['add', 'inbox/one.md', 'inbox/mine.md']);
+      git(site.kb, ['commit', '-q', '-m', 'Mine']);
+      git(site.kb, ['push', '-q', 'origin', 'main']);
+      to = rev('main');
+      const index = join(site.kb, '.git/index');
+      git(site.kb, ['read-tree', from]);
+      const fromTree = ((): string => {
+        const env = { GIT_INDEX_FILE: `${index}.edits` };
+        git(site.kb, ['read-tree', from], { env });
+        git(site.kb, ['add', 'inbox/one.md', 'inbox/mine.md'], { env });
+        return git(site.kb, ['write-tree'], { env }).trim();
+      })();
+      rmSync(`${index}.edits`);
+      git(site.kb, ['update-ref', 'refs/heads/main', from]);
+      leaveJournal({ fromTree });
+    });
+
+    it('is finished without another commit', async () => {
+      await syncOnce(worldOf(site));
+      expect(rev('main')).toBe(to);
+      expect(problemsOf(site)).toEqual([]);
+    });
+
+    it.each([
+      ['edited again', 'one, edited again\n'],
+      ['put back as it was', 'one\n'],
+    ])('keeps a file that was %s since', async (_how, content) => {
+      write(site.kb, { 'inbox/one.md': content });
+      await syncOnce(worldOf(site));
+      expect(onRemote('inbox/one.md')).toBe(content);
+      expect(problemsOf(site)).toEqual([]);
+    });
+
+    it('lets a new file stay away that was removed since', async () => {
+      write(site.kb, { 'inbox/mine.md': null });
+      await syncOnce(worldOf(site));
+      expect(existsSync(join(site.kb, 'inbox/mine.md'))).toBe(false);
+      expect(problemsOf(site)).toEqual([]);
+    });
   });
 
   it('leaves alone a folder that took the place of a file', async () => {

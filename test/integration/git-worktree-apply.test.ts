@@ -51,7 +51,7 @@ function contentFor({ mode, content }: File): string {
   return mode === 0o120000 && (content === '' || content.length > 1000) ? 'target' : content;
 }
 
-describe.skipIf(!nativeGit.available)('applying tree changes, seen by native git (skipped without git)', () => {
+describe.skipIf(!nativeGit.available)('applying tree changes, seen by native git (needs native git)', () => {
   it('any sequence of trees ends clean, with the tree of the last one', () => {
     fc.assert(
       fc.property(fc.array(tree, { minLength: 1, maxLength: 5 }), (trees) => {

@@ -129,7 +129,7 @@ const pieces = fc.constantFrom(
 const pattern = fc.array(pieces, { minLength: 1, maxLength: 6 }).map((all) => all.join(''));
 const ignoreFile = fc.array(pattern, { minLength: 1, maxLength: 4 }).map((lines) => lines.join('\n'));
 
-describe.skipIf(!nativeGit.available)('ignore rules against native git (skipped without git)', () => {
+describe.skipIf(!nativeGit.available)('ignore rules against native git (needs native git)', () => {
   for (const ignoreCase of [false, true]) {
     it(`agree on random ignore files${ignoreCase ? ', case ignored' : ''}`, () => {
       fc.assert(

@@ -171,7 +171,7 @@ const tree = fc.dictionary(path, item, { maxKeys: 10, noNullPrototype: true }).m
   return files;
 });
 
-describe.skipIf(!nativeGit.available)('scanChanges against git status (skipped without git)', () => {
+describe.skipIf(!nativeGit.available)('scanChanges against git status (needs native git)', () => {
   it('agrees over random work trees', () => {
     fc.assert(
       fc.property(tree, fc.array(edit, { maxLength: 12 }), (files, steps) => {

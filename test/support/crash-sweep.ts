@@ -35,6 +35,8 @@ export interface Scenario {
   prepare(site: Site): Promise<void> | void;
   /** What is killed. */
   act(site: Site, world: Surroundings): Promise<void>;
+  /** What happens on other devices before the next command. */
+  meanwhile?(site: Site): void;
   /** What the user types next. Default: `kb sync`. */
   recover?(site: Site, world: Surroundings): Promise<void>;
   /** `always`: the edits are in files of the user, so that they land with the next sync whatever was killed. */
@@ -228,6 +230,28 @@ export const SCENARIOS: readonly Scenario[] = [
     lands: 'always',
   },
   {
+    // Files of half an advance, taken for edits of the user, would now meet other edits of the same lines.
+    name: 'a sync that only pulls, and the remote moves again',
+    prepare: async (site) => {
+      await startKb(site);
+      pushFromElsewhere(site, remoteEdits);
+      const first = git(site.remote, ['rev-parse', 'main']).trim();
+      pushFromElsewhere(site, (work) => {
+        write(work, {
+          'diary.md': LINES.replace('line 1\n', 'line 1, again\n'),
+          'tool.sh': null,
+          'becomes-file': 'again\n',
+        });
+        write(work, { 'becomes-folder/inside.md': 'again\n', 'deep/four.md': 'again\n' });
+      });
+      git(site.remote, ['update-ref', 'refs/keep/later', 'main']);
+      git(site.remote, ['update-ref', 'refs/heads/main', first]);
+    },
+    act: (_site, world) => syncOnce(world, { direction: 'pull' }),
+    meanwhile: (site) => void git(site.remote, ['update-ref', 'refs/heads/main', 'refs/keep/later']),
+    lands: 'always',
+  },
+  {
     name: 'init with a new remote',
     prepare: (site) => {
       mkdirSync(site.home, { recursive: true });
@@ -355,6 +379,7 @@ export class Sweep {
   private async problemsAfterRecovery(acknowledged: boolean): Promise<string[]> {
     const { site, scenario } = this;
     const problems: string[] = [];
+    scenario.meanwhile?.(site);
     try {
       if (scenario.recover === undefined) await syncOnce(worldOf(site));
       else await scenario.recover(site, worldOf(site));
@@ -379,6 +404,7 @@ export class Sweep {
   private async outcomeOf(act: (world: Surroundings) => Promise<void>): Promise<Outcome> {
     this.reset();
     await act(worldOf(this.site));
+    this.scenario.meanwhile?.(this.site);
     if (this.scenario.recover === undefined) await syncOnce(worldOf(this.site));
     else await this.scenario.recover(this.site, worldOf(this.site));
     const problems = problemsOf(this.site);

@@ -75,7 +75,7 @@ export class LocalRemote implements Remote {
     const { process } = this.options;
     if (process === undefined) return;
     try {
-      sweepDeadLocks(this.disk, this.repository.gitDir, (word) => process.isDead(word));
+      sweepDeadLocks(this.disk, this.repository.gitDir, (word) => process.isDead(word), process.word);
     } catch (error) {
       // whoever may only read here cannot clear anything, and needs not
       if (!isErrno(error, 'EACCES', 'EPERM', 'EROFS')) throw error;

@@ -97,7 +97,7 @@ describe('initRepository', () => {
     expect(stoppedBefore).toBeGreaterThan(10);
   });
 
-  describe.skipIf(!nativeGit.available)('with native git', () => {
+  describe.skipIf(!nativeGit.available)('with native git (needs native git)', () => {
     for (const bare of [false, true]) {
       it(`has the configuration of git init (bare: ${bare}) and works`, () => {
         const root = makeTemporaryDirectory();

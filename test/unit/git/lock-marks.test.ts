@@ -123,7 +123,7 @@ describe('sweepDeadLocks', () => {
   ])('removes the lock of a dead process on %s, and its mark', (target) => {
     writeFileSync(at(target), 'old');
     abandon(target, dead);
-    expect(sweepDeadLocks(nodeDisk, gitDir, isDead)).toEqual([`${target}.lock`]);
+    expect(sweepDeadLocks(nodeDisk, gitDir, isDead, 'sweeper')).toEqual([`${target}.lock`]);
     expect([existsSync(at(`${target}.lock`)), marks()]).toEqual([false, []]);
     expect(readFileSync(at(target), 'utf8')).toBe('old');
   });
@@ -131,7 +131,7 @@ describe('sweepDeadLocks', () => {
   it('leaves the lock of a living process', () => {
     abandon('index', alive);
     abandon('HEAD', dead);
-    expect(sweepDeadLocks(nodeDisk, gitDir, isDead)).toEqual(['HEAD.lock']);
+    expect(sweepDeadLocks(nodeDisk, gitDir, isDead, 'sweeper')).toEqual(['HEAD.lock']);
     expect(existsSync(at('index.lock'))).toBe(true);
     expect(marks()).toHaveLength(1);
   });
@@ -139,7 +139,7 @@ describe('sweepDeadLocks', () => {
   it("leaves a lock without a mark, which is native git's", () => {
     writeFileSync(at('index.lock'), '');
     abandon('HEAD', dead);
-    expect(sweepDeadLocks(nodeDisk, gitDir, isDead)).toEqual(['HEAD.lock']);
+    expect(sweepDeadLocks(nodeDisk, gitDir, isDead, 'sweeper')).toEqual(['HEAD.lock']);
     expect(existsSync(at('index.lock'))).toBe(true);
   });
 
@@ -147,7 +147,7 @@ describe('sweepDeadLocks', () => {
     abandon('index', dead);
     rmSync(at('index.lock'));
     writeFileSync(at('index.lock'), 'of native git');
-    expect(sweepDeadLocks(nodeDisk, gitDir, isDead)).toEqual([]);
+    expect(sweepDeadLocks(nodeDisk, gitDir, isDead, 'sweeper')).toEqual([]);
     expect(readFileSync(at('index.lock'), 'utf8')).toBe('of native git');
     expect(marks()).toEqual([]);
   });
@@ -158,7 +158,7 @@ describe('sweepDeadLocks', () => {
     rmSync(at('index'), { force: true });
     linkSync(at('index.lock'), at('index'));
     rmSync(at('index.lock'));
-    expect(sweepDeadLocks(nodeDisk, gitDir, isDead)).toEqual([]);
+    expect(sweepDeadLocks(nodeDisk, gitDir, isDead, 'sweeper')).toEqual([]);
     expect(readFileSync(at('index'), 'utf8')).toBe('index');
     expect(marks()).toEqual([]);
   });
@@ -166,7 +166,7 @@ describe('sweepDeadLocks', () => {
   it('removes a mark whose lock was never made', () => {
     mkdirSync(dead.directory, { recursive: true });
     writeFileSync(join(dead.directory, 'dead~0123456789abcdef'), '');
-    expect(sweepDeadLocks(nodeDisk, gitDir, isDead)).toEqual([]);
+    expect(sweepDeadLocks(nodeDisk, gitDir, isDead, 'sweeper')).toEqual([]);
     expect(marks()).toEqual([]);
   });
 
@@ -176,16 +176,21 @@ describe('sweepDeadLocks', () => {
       if (name !== '') writeFileSync(join(dead.directory, name), '');
     }
     const asked: string[] = [];
-    sweepDeadLocks(nodeDisk, gitDir, (word) => {
-      asked.push(word);
-      return false;
-    });
+    sweepDeadLocks(
+      nodeDisk,
+      gitDir,
+      (word) => {
+        asked.push(word);
+        return false;
+      },
+      'sweeper',
+    );
     expect(asked).toContain('alive~1');
     expect(marks()).toHaveLength(5);
   });
 
   it('finds nothing in a repository where kb never was', () => {
-    expect(sweepDeadLocks(nodeDisk, gitDir, () => true)).toEqual([]);
+    expect(sweepDeadLocks(nodeDisk, gitDir, () => true, 'sweeper')).toEqual([]);
   });
 
   it('removes several locks of one process and of several', () => {
@@ -193,7 +198,7 @@ describe('sweepDeadLocks', () => {
     abandon('index', dead);
     abandon('refs/heads/main', dead);
     abandon('HEAD', other);
-    const removed = sweepDeadLocks(nodeDisk, gitDir, (word) => word.startsWith('dead'));
+    const removed = sweepDeadLocks(nodeDisk, gitDir, (word) => word.startsWith('dead'), 'sweeper');
     expect(removed.sort()).toEqual(['HEAD.lock', 'index.lock', 'refs/heads/main.lock']);
     expect(marks()).toEqual([]);
   });
@@ -210,7 +215,7 @@ describe('sweepDeadLocks', () => {
       } catch (error) {
         expect(error).toBeInstanceOf(Killed);
       }
-      sweepDeadLocks(nodeDisk, gitDir, isDead);
+      sweepDeadLocks(nodeDisk, gitDir, isDead, 'sweeper');
       expect([calls, existsSync(at('index.lock')), marks()]).toEqual([calls, false, []]);
     }
     expect(calls).toBeGreaterThan(6);
@@ -224,10 +229,10 @@ describe('sweepDeadLocks', () => {
       if (isOther || call !== 'unlinkSync' || path !== at('index.lock')) return;
       // Just before this one removes the lock, another one has swept it and a third has got it.
       isOther = true;
-      sweepDeadLocks(nodeDisk, gitDir, isDead);
+      sweepDeadLocks(nodeDisk, gitDir, isDead, 'sweeper');
       if (!existsSync(at('index.lock'))) held = LockFile.acquire(nodeDisk, at('index'), { marks: alive });
     });
-    sweepDeadLocks(disk, gitDir, isDead);
+    sweepDeadLocks(disk, gitDir, isDead, 'sweeper');
     if (held !== undefined) expect(existsSync(at('index.lock'))).toBe(true);
     expect(isOther).toBe(true);
   });

@@ -1,4 +1,3 @@
-import type { Stats } from 'node:fs';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { GitConfig } from '../../../src/config/git-config.js';
 import { nodeDisk, type Disk } from '../../../src/disk/disk.js';
@@ -18,7 +17,7 @@ function check(request: { user: number; root: number; gitDir: number; safe?: str
   const owners: Record<string, number> = { [ROOT]: request.root, [GIT_DIR]: request.gitDir };
   const disk: Disk = {
     ...nodeDisk,
-    lstatSync: ((path: string) => ({ uid: owners[path] }) as Stats) as Disk['lstatSync'],
+    lstatSync: ((path: string) => ({ uid: owners[path] })) as unknown as Disk['lstatSync'],
   };
   const config = {
     getAll: (key: string) => (key === 'safe.directory' ? (request.safe ?? []) : []),
@@ -56,7 +55,7 @@ describe.skipIf(process.geteuid === undefined)('requireTrustedOwner (needs user 
 
   it('does not read the configuration when there is nothing to ask it for', () => {
     vi.spyOn(process as { geteuid: () => number }, 'geteuid').mockReturnValue(7);
-    const disk: Disk = { ...nodeDisk, lstatSync: (() => ({ uid: 7 }) as Stats) as unknown as Disk['lstatSync'] };
+    const disk: Disk = { ...nodeDisk, lstatSync: (() => ({ uid: 7 })) as unknown as Disk['lstatSync'] };
     const config = vi.fn();
     requireTrustedOwner(disk, ROOT, GIT_DIR, config);
     expect(config).not.toHaveBeenCalled();

@@ -30,7 +30,7 @@ describe('operationInProgress', () => {
     expect(operationInProgress(nodeDisk, makeTemporaryDirectory())).toBeUndefined();
   });
 
-  it.skipIf(!nativeGit.available)('finds unmerged files without a merge (skipped without git)', () => {
+  it.skipIf(!nativeGit.available)('finds unmerged files without a merge (needs native git)', () => {
     const root = makeTemporaryDirectory();
     git(root, ['init', '-q']);
     const oid = git(root, ['hash-object', '-w', '--stdin'], { input: 'x' }).trim();

@@ -39,7 +39,7 @@ describe('RepositoryConfig', () => {
     expect([...config.under('receive.')]).toEqual([['receive.denycurrentbranch', 'ignore']]);
   });
 
-  it.skipIf(!nativeGit.available)('agrees with native git', () => {
+  it.skipIf(!nativeGit.available)('agrees with native git (needs native git)', () => {
     const directory = makeTemporaryDirectory();
     writeFileSync(join(directory, 'config'), TEXT);
     for (const [key, value] of RepositoryConfig.read(nodeDisk, directory).under('')) {
