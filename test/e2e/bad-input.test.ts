@@ -380,6 +380,18 @@ describe.skipIf(!nativeGit.available)(
         expect(existsSync(join(root, 'away'))).toBe(false);
       });
 
+      it('a token in the URL is used for the clone and written nowhere', async () => {
+        const address = `${server.url}/remote${name}.git`.replace('//', `//ann:${TOKEN}@`);
+        const result = await kbOk(root, ['clone', address, `by-url${name}`, '--json']);
+        expect(result.stdout + result.stderr).not.toContain(TOKEN);
+        const written = readdirSync(join(root, `by-url${name}`), { recursive: true, withFileTypes: true }).filter(
+          (entry) => entry.isFile(),
+        );
+        const guilty = written.filter((entry) => readFileSync(join(entry.parentPath, entry.name)).includes(TOKEN));
+        expect(guilty).toEqual([]);
+        expect(written.length).toBeGreaterThan(5);
+      });
+
       it('a failed clone leaves no directory', async () => {
         server.faults = (request) => (request.method === 'POST' ? { kind: 'cut', at: 300 } : undefined);
         await expectRefusal(['clone', `${server.url}/remote${name}.git`, 'half'], 'E_NETWORK', 3, { directory: root });
