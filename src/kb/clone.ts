@@ -158,18 +158,19 @@ async function cloneInto(
   directory: string,
 ): Promise<void> {
   const { disk } = surroundings;
-  const timeout = new AbortController();
-  const timer = setTimeout(
-    () =>
-      timeout.abort(
-        new KbError('E_NETWORK', `the clone took longer than ${request.timeoutMs / 1000} s`, {
-          hint: 'give it more time with --timeout',
-        }),
-      ),
-    request.timeoutMs,
-  );
-  const signal =
-    surroundings.signal === undefined ? timeout.signal : AbortSignal.any([surroundings.signal, timeout.signal]);
+  const stop = new AbortController();
+  const tooLong = (): void =>
+    stop.abort(
+      new KbError('E_NETWORK', `the clone took longer than ${request.timeoutMs / 1000} s`, {
+        hint: 'give it more time with --timeout',
+      }),
+    );
+  const timer = setTimeout(tooLong, request.timeoutMs);
+  // AbortSignal.any would do this, but Node 20 has it only from 20.3 on.
+  const passOn = (): void => stop.abort(surroundings.signal?.reason);
+  if (surroundings.signal?.aborted === true) passOn();
+  else surroundings.signal?.addEventListener('abort', passOn, { once: true });
+  const { signal } = stop;
   const stage = CloneStage.make(disk, directory);
   let remote: Remote | undefined;
   try {
@@ -199,6 +200,7 @@ async function cloneInto(
     throw signal.aborted && !(error instanceof KbError) ? (signal.reason as Error) : error;
   } finally {
     clearTimeout(timer);
+    surroundings.signal?.removeEventListener('abort', passOn);
     remote?.close();
   }
 }
