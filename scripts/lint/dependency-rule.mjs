@@ -8,6 +8,7 @@ import { builtinModules } from 'node:module';
 const PARTS = {
   errors: [],
   printable: [],
+  nearest: [],
   disk: [],
   git: [],
   lock: [],
@@ -22,7 +23,7 @@ const PARTS = {
 };
 
 /** Imported from everywhere; among themselves only downwards, in this order. */
-const BASE = ['errors', 'printable', 'disk'];
+const BASE = ['errors', 'printable', 'nearest', 'disk'];
 
 /** Each package that ends up in dist/ has a home: the parts that know its interface. */
 const PACKAGES = {

@@ -1,9 +1,9 @@
-import { Config, Plugin, run, type Command, type Interfaces } from '@oclif/core';
+import { Config, run, type Command, type Interfaces } from '@oclif/core';
 import { nodeDisk } from '../disk/disk.js';
 import { KbError } from '../errors.js';
 import { printable } from '../printable.js';
 import { asCliError } from './as-cli-error.js';
-import { nearest } from './nearest.js';
+import { nearest } from '../nearest.js';
 import { renderError } from './render-error.js';
 import { Terminal } from './terminal.js';
 
@@ -13,9 +13,13 @@ export type CommandTable = Readonly<Record<string, () => Promise<{ readonly defa
 /** A command that shows what oclif knows of all commands says so; all others start without that. */
 type LoadedCommand = typeof Command & { readonly needsLoadedConfig?: boolean };
 
+/** oclif's options, with the package that kb was started from. */
+type StartedFrom = Interfaces.Options & { readonly pjson: Interfaces.PJSON };
+
 export interface StartOptions {
-  /** The bundled commands, or a folder of command classes: bin/dev.js runs the sources. */
-  readonly commands: CommandTable | string;
+  readonly commands: CommandTable;
+  /** oclif as it is published, from the sources: it insists on a configuration that was loaded. */
+  readonly isUnbundled?: boolean;
 }
 
 /** oclif's own tracing loads the `debug` library and formats what nobody reads: off. */
@@ -36,13 +40,13 @@ const silent: Interfaces.Logger = {
  */
 export async function start(root: string, options: StartOptions): Promise<void> {
   const argv = process.argv.slice(2);
-  const load = await loadOptions(root, options);
+  const load = loadOptions(root);
   try {
     const [name = '', ...rest] = argv;
-    const command = typeof options.commands === 'string' ? undefined : findCommand(options.commands, name);
+    const command = findCommand(options.commands, name);
     // Help, and finding out what an unknown word means, is oclif's: from its manifest, without any command.
     if (command === undefined || asksForHelp(rest)) await run(argv, load);
-    else await runCommand(await command(), name, rest, load);
+    else await runCommand(await command(), name, rest, load, options.isUnbundled ?? false);
   } catch (error) {
     const exitCode = exitCodeOfExit(error);
     process.exitCode = exitCode ?? report(await asKbError(error, argv, load), argv);
@@ -71,10 +75,11 @@ async function runCommand(
   { default: Class }: { readonly default: LoadedCommand },
   name: string,
   argv: string[],
-  load: Interfaces.LoadOptions & object,
+  load: StartedFrom,
+  isUnbundled: boolean,
 ): Promise<void> {
   Class.id = name;
-  const config = Class.needsLoadedConfig === true ? await Config.load(load) : unloadedConfig(load);
+  const config = isUnbundled || Class.needsLoadedConfig === true ? await Config.load(load) : unloadedConfig(load);
   // The base class is abstract; what the table holds is not.
   await (Class as typeof Command & { run(argv: string[], config: Config): Promise<unknown> }).run(argv, config);
 }
@@ -83,9 +88,9 @@ async function runCommand(
  * oclif's configuration with no more than an ordinary command asks it for. Loading it whole (plugins, topics,
  * themes, cache folders, what shell this is) takes longer than all else that oclif does for a command.
  */
-function unloadedConfig(load: Interfaces.LoadOptions & object): Config {
+function unloadedConfig(load: StartedFrom): Config {
   const config = new Config(load);
-  const { name, version, oclif } = (load as { pjson: Interfaces.PJSON }).pjson;
+  const { name, version, oclif } = load.pjson;
   return Object.assign(config, {
     name,
     version,
@@ -95,15 +100,10 @@ function unloadedConfig(load: Interfaces.LoadOptions & object): Config {
   });
 }
 
-async function loadOptions(root: string, options: StartOptions): Promise<Interfaces.LoadOptions & object> {
+function loadOptions(root: string): StartedFrom {
   const pjson = JSON.parse(nodeDisk.readFileSync(`${root}package.json`, 'utf8')) as Interfaces.PJSON;
   // Without these two oclif would read a plugin list from the user's data directory and run code from there.
-  const common = { root, pjson, userPlugins: false, devPlugins: false, logger: silent };
-  if (typeof options.commands !== 'string') return common;
-  pjson.oclif.commands = { strategy: 'pattern', target: options.commands };
-  const plugin = new Plugin({ isRoot: true, ignoreManifest: true, root, pjson });
-  await plugin.load();
-  return { ...common, plugins: new Map([[plugin.name, plugin]]) };
+  return { root, pjson, userPlugins: false, devPlugins: false, logger: silent };
 }
 
 /** `this.exit(n)` of oclif is an exception that only carries the exit code. */

@@ -1,7 +1,7 @@
 import { KbError } from '../errors.js';
 import type { Disk } from '../disk/disk.js';
 import { asStorageError, isErrno } from '../disk/durable.js';
-import { nearest } from './nearest.js';
+import { nearest } from '../nearest.js';
 
 /** A settings file is a page at most; more is a mistake or an attack on the parser. */
 const MAX_BYTES = 64 * 1024;
