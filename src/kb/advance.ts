@@ -1,14 +1,12 @@
 import { join } from 'node:path';
-import { readFileIfExists, removeFile, syncDirectory, writeFileAtomic } from '../disk/durable.js';
-import { KbError } from '../errors.js';
-import { asOid, asRefName, EMPTY_TREE, type Oid, type RefName } from '../git/ids.js';
+import { removeFile, writeFileAtomic } from '../disk/durable.js';
+import { EMPTY_TREE, type Oid, type RefName } from '../git/ids.js';
 import { IndexLock, type GitIndex, type NewEntry } from '../git/index/index-file.js';
 import { readCommit } from '../git/objects/commit.js';
 import { diffTrees, type TreeChange } from '../git/objects/tree-diff.js';
 import type { RepoPath } from '../git/paths.js';
-import { sweepTemporaryFiles } from '../git/worktree/apply.js';
 import type { Kb } from './open.js';
-import { kbDirectory, namesIn } from './kb-directory.js';
+import { kbDirectory } from './kb-directory.js';
 
 /** The branch, index and work tree on their way from one state to the next. */
 export interface Advance {
@@ -32,7 +30,7 @@ export interface AdvanceContext {
   readonly index?: GitIndex;
 }
 
-const JOURNAL = 'advance.json';
+export const JOURNAL = 'advance.json';
 
 /**
  * Moves work tree, index and branch to a commit whose objects are all stored.
@@ -52,41 +50,8 @@ export function advance(kb: Kb, step: Advance, context: AdvanceContext): void {
   removeFile(disk, journal);
 }
 
-/** Finishes what a killed process began. Must be called under the KB's lock, before anything is read. */
-export function finishInterruptedAdvance(kb: Kb, context: Pick<AdvanceContext, 'who' | 'fence'>): void {
-  const { disk } = kb.surroundings;
-  const directory = join(kb.gitDir, 'kb');
-  for (const name of namesIn(disk, directory)) if (name.startsWith('.kb_tmp_')) removeFile(disk, join(directory, name));
-  const journal = join(directory, JOURNAL);
-  const bytes = readFileIfExists(disk, journal);
-  if (bytes === undefined) return;
-  const step = parseJournal(bytes);
-  const now = step === undefined ? undefined : (kb.refs.resolve(step.branch) ?? null);
-  // A damaged journal was never acted upon (it is written whole before the first file), and where
-  // somebody moved the branch by other means since, finishing would fight with that: both are dropped.
-  if (step !== undefined && (now === step.from || now === step.to)) {
-    context.fence();
-    const again = { ...context, message: 'kb: finish an interrupted advance' };
-    carryOut(kb, step, again, changesOf(kb, step, treeOf(kb, step.from ?? undefined)));
-  }
-  removeFile(disk, journal);
-  syncDirectory(disk, directory);
-}
-
-/**
- * The changes of an advance whose index entries for committed edits died with their process: where the files
- * hold those edits and nothing else changes, the change from the branch's old commit stands for them.
- */
-function changesOf(kb: Kb, step: Advance, oldTree: Oid): TreeChange[] {
-  const to = readCommit(kb.objects, step.to).tree;
-  const changes = diffTrees(kb.objects, step.fromTree, to);
-  sweepTemporaryFiles(kb.worktree, changes);
-  if (oldTree === step.fromTree) return changes;
-  const known = new Set(changes.map(({ path }) => path));
-  return [...changes, ...diffTrees(kb.objects, oldTree, to).filter(({ path }) => !known.has(path))];
-}
-
-function carryOut(kb: Kb, step: Advance, context: AdvanceContext, changes: readonly TreeChange[]): void {
+/** The steps of an advance that a crash may have left undone; the same ones again end in the same state. */
+export function carryOut(kb: Kb, step: Advance, context: AdvanceContext, changes: readonly TreeChange[]): void {
   const { disk } = kb.surroundings;
   const tree = readCommit(kb.objects, step.to).tree;
   const lock = IndexLock.acquire(disk, kb.gitDir, {
@@ -114,23 +79,6 @@ function carryOut(kb: Kb, step: Advance, context: AdvanceContext, changes: reado
     who: context.who,
     fence: context.fence,
   });
-}
-
-function parseJournal(bytes: Buffer): Advance | undefined {
-  try {
-    const value = JSON.parse(bytes.toString('utf8')) as Record<string, unknown>;
-    const text = (name: string): string => (typeof value[name] === 'string' ? value[name] : '');
-    if (value['version'] !== 1) return undefined;
-    return {
-      branch: asRefName(text('branch')),
-      from: value['from'] === null ? null : asOid(text('from')),
-      to: asOid(text('to')),
-      fromTree: asOid(text('fromTree')),
-    };
-  } catch (error) {
-    if (error instanceof SyntaxError || error instanceof KbError) return undefined;
-    throw error;
-  }
 }
 
 /** The tree of the branch's commit, or the empty one. */

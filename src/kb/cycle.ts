@@ -11,11 +11,12 @@ import type { RepoPath } from '../git/paths.js';
 import { withLock, type HeldLock } from '../lock/lock.js';
 import { describeOwner } from '../lock/owner.js';
 import { deadWordProbe } from '../lock/process-word.js';
-import { advance, finishInterruptedAdvance, treeOf } from './advance.js';
+import { advance, treeOf } from './advance.js';
 import type { ConflictPolicy, Settled } from './apply-changes.js';
 import { Exchange, type Sight } from './exchange.js';
 import { integrate, type Integrated } from './integrate.js';
 import { recordSync } from './last-sync.js';
+import { finishInterruptedAdvance } from './recover-advance.js';
 import { checkedOutBranch, upstreamOf, type CheckedOutBranch, type Kb, type Upstream } from './open.js';
 import { requireFreeIndex, requireNothingInTheWay, requireSafeState } from './safe-state.js';
 

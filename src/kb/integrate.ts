@@ -51,14 +51,14 @@ export function integrate(request: IntegrateRequest): Integrated {
     return { ...nothing, tip: remote, pulled: commitsSince(staged, undefined, remote, shallow).commits.length };
 
   const bases = mergeBases(staged, local, remote, shallow);
-  if (bases.includes(remote)) return { ...nothing, tip: local };
-  const pulled = commitsSince(staged, bases[0], remote, shallow).commits.length;
+  const pulled = bases.includes(remote) ? 0 : commitsSince(staged, bases[0], remote, shallow).commits.length;
   if (bases.includes(local)) return { ...nothing, tip: remote, pulled };
 
   // Where the remote was rewritten, the commits that it dropped are not ours to bring back: only what
   // came after the last state seen there is local work.
   const knowsTracking = tracking !== undefined && isAncestor(staged, tracking, local, shallow);
-  const rewritten = knowsTracking && !bases.includes(tracking) && !isAncestor(staged, tracking, remote, shallow);
+  const rewritten = knowsTracking && !isAncestor(staged, tracking, remote, shallow);
+  if (bases.includes(remote) && !rewritten) return { ...nothing, tip: local };
   const fork = knowsTracking ? tracking : bases[0];
   if (fork === local) return { ...nothing, tip: remote, pulled, rewritten };
   const own = commitsSince(staged, fork, local, shallow);
