@@ -1,7 +1,8 @@
-import { dirname } from 'node:path';
 import { KbError } from '../errors.js';
 import type { Disk } from '../disk/disk.js';
-import { asStorageError, isErrno, readFileIfExists, removeFile, syncDirectory, writeFully } from '../disk/durable.js';
+import { asStorageError, readFileIfExists } from '../disk/durable.js';
+import { LockFile } from '../disk/lock-file.js';
+import type { LockMarks } from '../disk/lock-marks.js';
 import { parseGitConfig, type ConfigItem, type ConfigSection } from './git-config-syntax.js';
 
 /**
@@ -13,51 +14,23 @@ import { parseGitConfig, type ConfigItem, type ConfigSection } from './git-confi
  * program overwrites what the other is writing; the rename makes it visible whole.
  *
  * @param values full keys (`remote.origin.url`) to values; an empty map writes nothing
+ * @param marks says whose the lock is, so that others can clear it away should this process be killed
  * @throws KbError E_UNSAFE_STATE when `<file>.lock` is there, E_USAGE for a key that cannot be written, a
  *   key with several values, or a file that git could not read
  */
-export function setGitConfig(disk: Disk, file: string, values: ReadonlyMap<string, string>): void {
+export function setGitConfig(disk: Disk, file: string, values: ReadonlyMap<string, string>, marks?: LockMarks): void {
   if (values.size === 0) return;
-  const target = followLink(disk, file);
-  const lock = `${target}.lock`;
-  const descriptor = openLock(disk, lock);
+  // A symlinked configuration stays a symlink: what it points to is rewritten, as git does.
+  const lock = LockFile.acquire(disk, file, { followSymlink: true, waitMs: 0, ...(marks && { marks }) });
   try {
-    try {
-      const before = readFileIfExists(disk, target);
-      if (before !== undefined) disk.chmodSync(lock, disk.statSync(target).mode & 0o7777);
-      let text = before?.toString('latin1') ?? '';
-      for (const [key, value] of values) text = setValue(text, key, value, file);
-      writeFully(disk, descriptor, Buffer.from(text, 'latin1'));
-      disk.fsyncSync(descriptor);
-    } finally {
-      disk.closeSync(descriptor);
-    }
-    disk.renameSync(lock, target);
+    let text = readFileIfExists(disk, lock.target)?.toString('latin1') ?? '';
+    for (const [key, value] of values) text = setValue(text, key, value, file);
+    lock.write(Buffer.from(text, 'latin1'));
+    lock.commit();
   } catch (error) {
-    removeFile(disk, lock);
     throw asStorageError(error, `write ${file}`);
-  }
-  syncDirectory(disk, dirname(target));
-}
-
-function openLock(disk: Disk, lock: string): number {
-  try {
-    return disk.openSync(lock, 'wx', 0o666);
-  } catch (error) {
-    if (!isErrno(error, 'EEXIST')) throw asStorageError(error, `create ${lock}`);
-    throw new KbError('E_UNSAFE_STATE', `the git configuration is being written by another program: ${lock} exists`, {
-      hint: `wait until it is done; if no git command is running, remove ${lock}`,
-      cause: error,
-    });
-  }
-}
-
-/** A symlinked configuration stays a symlink: what it points to is rewritten, as git does. */
-function followLink(disk: Disk, file: string): string {
-  try {
-    return disk.realpathSync(file);
-  } catch {
-    return file;
+  } finally {
+    lock.release();
   }
 }
 

@@ -12,6 +12,7 @@ export interface RegisteredKb {
 
 const MAX_BYTES = 1024 * 1024;
 const LOCK_WAIT_MS = 2000;
+const ABANDONED_AFTER_MS = 10_000;
 
 /**
  * The KBs this user has given names to, sorted by name.
@@ -131,6 +132,7 @@ function openLock(disk: Disk, lock: string): number {
       return disk.openSync(lock, 'wx', 0o600);
     } catch (error) {
       if (!isErrno(error, 'EEXIST')) throw error;
+      if (isAbandoned(disk, lock)) removeFile(disk, lock);
       if (performance.now() > deadline) {
         throw new KbError('E_UNSAFE_STATE', `the list of KBs is being written by another kb: ${lock} exists`, {
           hint: `if no other kb is running, remove ${lock}`,
@@ -140,6 +142,12 @@ function openLock(disk: Disk, lock: string): number {
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5 + Math.random() * 20);
     }
   }
+}
+
+/** The lock is held for milliseconds. One this old was left by a process that was killed; the file guards no more than names. */
+function isAbandoned(disk: Disk, lock: string): boolean {
+  const stat = disk.statSync(lock, { throwIfNoEntry: false });
+  return stat !== undefined && Date.now() - stat.mtimeMs > ABANDONED_AFTER_MS;
 }
 
 function exists(disk: Disk, path: string): boolean {

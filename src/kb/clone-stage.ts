@@ -128,6 +128,8 @@ function refreshTopLevel(disk: Disk, target: string, gitDir: string, traits: Vol
     }
     return changes.size === 0 ? undefined : { changes };
   };
+  // Nobody but who holds the target's lock can be in here: a lock file is one that was left by a kill.
+  removeFile(disk, join(gitDir, 'index.lock'));
   updateIndex(disk, gitDir, refresh, { statOf: (path) => worktree.stat(path) });
 }
 

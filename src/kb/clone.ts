@@ -102,8 +102,8 @@ export async function cloneKb(surroundings: Surroundings, request: CloneRequest)
       async () => {
         // Another clone may have finished while this one waited, or died after its stage was complete.
         finishCompleteStage(disk, directory);
-        if (requireUsable(disk, directory, url)) return 'already_cloned' as const;
         removeStages(disk, directory);
+        if (requireUsable(disk, directory, url)) return 'already_cloned' as const;
         await cloneInto(
           surroundings,
           { ...request, settings, timeoutMs: parseDuration(request.timeout) },

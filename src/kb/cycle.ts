@@ -3,7 +3,7 @@ import { asStorageError } from '../disk/durable.js';
 import { isKbError, KbError } from '../errors.js';
 import { asRefName, EMPTY_TREE, type Oid } from '../git/ids.js';
 import { GitIndex, type NewEntry } from '../git/index/index-file.js';
-import { sweepDeadLocks } from '../git/lock-marks.js';
+import { sweepDeadLocks } from '../disk/lock-marks.js';
 import { formatSignature, readCommit } from '../git/objects/commit.js';
 import { StagedObjects } from '../git/objects/staged.js';
 import { diffTrees, type TreeChange } from '../git/objects/tree-diff.js';

@@ -4,9 +4,11 @@ import { register, requireFreeName } from '../config/registry.js';
 import { loadSettings } from '../config/settings.js';
 import { asStorageError } from '../disk/durable.js';
 import type { Disk } from '../disk/disk.js';
+import { lockMarksOf, sweepDeadLocks } from '../disk/lock-marks.js';
 import { KbError } from '../errors.js';
 import { branchRef, shortName } from '../git/ids.js';
 import { initRepository } from '../git/init-repository.js';
+import { deadWordProbe, processWord } from '../lock/process-word.js';
 import { parseRemoteUrl, type RemoteUrl } from '../remote/url.js';
 import { namesIn } from './kb-directory.js';
 import { openKbAt } from './open.js';
@@ -47,10 +49,12 @@ export async function initKb(surroundings: Surroundings, request: InitRequest): 
     // Without HEAD it is no repository yet: one that was interrupted while it was made.
     const isNew = namesIn(disk, gitDir).every((name) => UNFINISHED.test(name)) && !isFile(disk, gitDir);
     if (isNew) initRepository(disk, gitDir, { bare: false, branch: request.branch });
+    sweepDeadLocks(disk, gitDir, deadWordProbe(disk, surroundings.identity), processWord(surroundings.identity));
     const kb = await openKbAt(surroundings, directory, {});
     kb.objects.close();
     const configured = kb.gitConfig.get(`remote.${remoteName}.url`);
-    if (url !== undefined) setRemote(disk, gitDir, remoteName, url, configured, kb.refs.head().branch ?? branch);
+    if (url !== undefined)
+      setRemote(surroundings, gitDir, remoteName, url, configured, kb.refs.head().branch ?? branch);
     if (request.name !== undefined) register(disk, env, { name: request.name, directory });
     const remote =
       url?.display ??
@@ -84,7 +88,7 @@ function isFile(disk: Disk, path: string): boolean {
 }
 
 function setRemote(
-  disk: Disk,
+  { disk, identity }: Surroundings,
   gitDir: string,
   name: string,
   url: RemoteUrl,
@@ -111,5 +115,6 @@ function setRemote(
       [`branch.${short}.remote`, name],
       [`branch.${short}.merge`, branch],
     ]),
+    lockMarksOf(gitDir, processWord(identity)),
   );
 }

@@ -5,7 +5,7 @@ import { loadSettings, type SettingFlags, type Setting, type Settings } from '..
 import { isErrno } from '../disk/durable.js';
 import { KbError } from '../errors.js';
 import { asRefName, branchRef, shortName, type Oid, type RefName } from '../git/ids.js';
-import { lockMarksOf, type LockMarks } from '../git/lock-marks.js';
+import { lockMarksOf, type LockMarks } from '../disk/lock-marks.js';
 import { readShallow } from '../git/objects/history.js';
 import { ObjectStore } from '../git/objects/store.js';
 import { Refs } from '../git/refs/refs.js';

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { isErrno, removeFile } from '../disk/durable.js';
-import { lockFilesIn, sweepDeadLocks } from '../git/lock-marks.js';
+import { lockFilesIn, sweepDeadLocks } from '../disk/lock-marks.js';
 import { inspectLock, removeStaleLock, takeLockAway } from '../lock/lock.js';
 import { deadWordProbe } from '../lock/process-word.js';
 import type { OwnerRecord } from '../lock/owner.js';

@@ -6,8 +6,8 @@ import { asStorageError, isErrno } from '../../disk/durable.js';
 import { KbError } from '../../errors.js';
 import type { Oid } from '../ids.js';
 import { encodePath, type RepoPath } from '../paths.js';
-import { LockFile, type LockTiming } from '../lock-file.js';
-import type { LockMarks } from '../lock-marks.js';
+import { LockFile, type LockTiming } from '../../disk/lock-file.js';
+import type { LockMarks } from '../../disk/lock-marks.js';
 import { foldersAbove, updateCacheTree, validRoot, type KnownTrees } from './cache-tree.js';
 import {
   FIELD,

@@ -2,8 +2,8 @@ import { asStorageError, readFileIfExists, removeFile } from '../../disk/durable
 import type { Disk } from '../../disk/disk.js';
 import { KbError } from '../../errors.js';
 import { asOid, type Oid } from '../ids.js';
-import { LockFile } from '../lock-file.js';
-import type { LockMarks } from '../lock-marks.js';
+import { LockFile } from '../../disk/lock-file.js';
+import type { LockMarks } from '../../disk/lock-marks.js';
 import { readCommitLinks, type CommitLinks } from './commit.js';
 import type { ObjectSource } from './object.js';
 

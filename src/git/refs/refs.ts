@@ -4,8 +4,8 @@ import { asStorageError, isErrno, removeFile, syncDirectory } from '../../disk/d
 import { KbError } from '../../errors.js';
 import { asRefName, type Oid, type RefName } from '../ids.js';
 import { comparePaths } from '../paths.js';
-import { LockFile, type LockFileOptions, type LockTiming } from '../lock-file.js';
-import type { LockMarks } from '../lock-marks.js';
+import { LockFile, type LockFileOptions, type LockTiming } from '../../disk/lock-file.js';
+import type { LockMarks } from '../../disk/lock-marks.js';
 import { listLooseRefs, readLooseRef, removeEmptyDirectories, removeEmptyParents, type RefValue } from './loose.js';
 import { PackedRefs } from './packed-refs.js';
 import { appendReflog, reflogPolicyOf, removeReflog, type ReflogPolicy } from './reflog.js';

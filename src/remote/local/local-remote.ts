@@ -2,7 +2,7 @@ import { asStorageError, isErrno } from '../../disk/durable.js';
 import type { Disk } from '../../disk/disk.js';
 import { isKbError } from '../../errors.js';
 import { ZERO_OID, type Oid, type RefName } from '../../git/ids.js';
-import { lockMarksOf, sweepDeadLocks } from '../../git/lock-marks.js';
+import { lockMarksOf, sweepDeadLocks } from '../../disk/lock-marks.js';
 import { readShallow } from '../../git/objects/history.js';
 import { objectsOfTree, objectsToSend } from '../../git/objects/objects-to-send.js';
 import { writePack } from '../../git/objects/pack-writer.js';

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
-import { isErrno, removeFile } from '../disk/durable.js';
-import type { Disk } from '../disk/disk.js';
+import { isErrno, removeFile } from './durable.js';
+import type { Disk } from './disk.js';
 
 /**
  * Git's lock files say nothing about who made them, so one that a killed process left would block native git

@@ -1,5 +1,5 @@
-import type { Disk } from '../disk/disk.js';
-import { asStorageError, isErrno, removeFile, syncDirectory, writeFully } from '../disk/durable.js';
+import type { Disk } from './disk.js';
+import { asStorageError, isErrno, removeFile, syncDirectory, writeFully } from './durable.js';
 import { KbError } from '../errors.js';
 import { dirname } from 'node:path';
 import { newMark, type LockMarks } from './lock-marks.js';

@@ -13,8 +13,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { nodeDisk, type Disk } from '../../../src/disk/disk.js';
-import { LockFile } from '../../../src/git/lock-file.js';
-import { lockFilesIn, lockMarksOf, sweepDeadLocks, type LockMarks } from '../../../src/git/lock-marks.js';
+import { LockFile } from '../../../src/disk/lock-file.js';
+import { lockFilesIn, lockMarksOf, sweepDeadLocks, type LockMarks } from '../../../src/disk/lock-marks.js';
 import { FailingDisk, Killed } from '../../support/failing-disk.js';
 import { watchedDisk } from '../../support/lock-fixtures.js';
 
