@@ -11,14 +11,14 @@ const table = SCENARIOS.map((scenario): [string, Scenario] => [scenario.name, sc
 describe.skipIf(!nativeGit.available)('every single change goes wrong once (needs native git)', () => {
   it.each(table)('killed during %s', async (_name, scenario) => {
     const sweep = await Sweep.prepare(scenario, join(makeTemporaryDirectory(), 'sweep'));
-    const points = pointsOf(await sweep.countChanges(), stride, 1);
+    const points = pointsOf(await sweep.countChanges(), 1, stride);
     const problems = await problemsOfAll(points.map((at) => () => sweep.kill(at, at % 2 === 0)));
     expect(problems).toEqual([]);
   });
 
   it.each(table)('no space during %s', async (_name, scenario) => {
     const sweep = await Sweep.prepare(scenario, join(makeTemporaryDirectory(), 'sweep'));
-    const points = pointsOf(await sweep.countChanges(), stride, 1);
+    const points = pointsOf(await sweep.countChanges(), 1, stride);
     const attempts = points.flatMap((at) => [
       () => sweep.fail({ kind: 'error', at, errno: 'ENOSPC' }),
       () => sweep.fail({ kind: 'full', at }),
