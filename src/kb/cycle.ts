@@ -180,9 +180,13 @@ class Cycle {
     const { kb, plan, who, fence } = this;
     const exchange = await Exchange.open(kb, upstream, { operation: plan.operation, mayPull: plan.pull, who, fence });
     this.exchange = exchange;
+    // What the remote held when this cycle began tells local work from what a rewritten remote has dropped.
+    const known = kb.refs.resolve(upstream.tracking);
     for (;;) {
       const { sight, guess } = await this.lookWhilePlanning(exchange, upstream);
-      const next = guess ?? (await this.planUpon(sight, exchange.findLanded(sight.tip)));
+      const landed = exchange.findLanded(sight.tip);
+      if (landed !== undefined && sight.tip !== undefined) return this.adopt(exchange, landed, sight.tip);
+      const next = guess ?? (await this.planUpon(sight.tip, known));
       next.staged.persist();
       if (next.target === undefined) return this.outcome(next, { landed: true });
       if (!plan.push || next.target === sight.tip) {
@@ -218,9 +222,7 @@ class Cycle {
       exchange.lastInDoubt === undefined && (this.plan.edit !== undefined || this.edits !== undefined);
     await new Promise(setImmediate); // lets the request leave first
     this.safeIndex();
-    const guess = isWorthGuessing
-      ? await this.planUpon({ tip: seen, seen }, undefined).catch(() => undefined)
-      : undefined;
+    const guess = isWorthGuessing ? await this.planUpon(seen, seen).catch(() => undefined) : undefined;
     const sight = await looking;
     return { sight, guess: sight.tip === seen ? guess : undefined };
   }
@@ -237,19 +239,28 @@ class Cycle {
     return sight;
   }
 
-  /** @param landed a commit of this cycle that turned out to have landed: the remote's tip holds all of it */
-  private async planUpon(sight: Sight, landed: Oid | undefined): Promise<Planned> {
+  /** A push whose reply was lost did land: the remote's tip holds all that this cycle brought. */
+  private adopt(exchange: Exchange, landed: Oid, tip: Oid): CycleOutcome {
+    const { objects } = this.kb;
+    const changes = diffTrees(objects, this.worktreeTree(), readCommit(objects, tip).tree);
+    this.followLanding(exchange, tip);
+    const together = { tip, pulled: 0, merged: [], settled: [], rewritten: false };
+    const done = { staged: new StagedObjects(objects), together, edited: landed, target: tip, changes };
+    return this.outcome(done, { landed: true, pushed: 1 });
+  }
+
+  /**
+   * @param remote the remote branch as it is
+   * @param known as it was when this cycle began
+   */
+  private async planUpon(remote: Oid | undefined, known: Oid | undefined): Promise<Planned> {
     const staged = new StagedObjects(this.kb.objects);
-    if (landed !== undefined) {
-      const together = { tip: sight.tip, pulled: 0, merged: [], settled: [], rewritten: false };
-      return this.settle(staged, together, landed, sight.tip);
-    }
     const together = integrate({
       staged,
       shallow: this.kb.shallow(),
       local: this.edits?.commit ?? this.branch.commit,
-      remote: sight.tip,
-      tracking: sight.seen,
+      remote,
+      tracking: known,
       committer: this.identities.committer,
       conflicts: { policy: this.plan.onConflict ?? 'fail', mark: this.conflictMark() },
     });
@@ -276,15 +287,7 @@ class Cycle {
     const { tip } = together;
     const tree = tip === undefined ? EMPTY_TREE : readCommit(staged, tip).tree;
     const edited = await this.plan.edit?.({ commit: tip, tree, staged }, this.identities);
-    return this.settle(staged, together, edited, edited ?? tip);
-  }
-
-  private settle(
-    staged: StagedObjects,
-    together: Integrated,
-    edited: Oid | undefined,
-    target: Oid | undefined,
-  ): Planned {
+    const target = edited ?? tip;
     const changes = target === undefined ? [] : this.requireRoom(staged, target);
     return { staged, together, edited, target, changes };
   }

@@ -113,7 +113,11 @@ export class Exchange {
     });
     pushing.catch(() => undefined); // awaited below; a failure that comes earlier is not unhandled
     await new Promise(setImmediate); // lets the request leave first
-    meanwhile();
+    try {
+      meanwhile();
+    } catch {
+      // What is wrong is found again when it matters; it must not hide what becomes of the push.
+    }
     const outcome = await pushing;
     switch (outcome.kind) {
       case 'landed':
