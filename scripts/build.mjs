@@ -55,7 +55,7 @@ const noSignalHooks = {
 };
 
 /** What only some runs need is a file of its own, so that the others need not even read it. */
-const ON_DEMAND = ['ora', 'yaml'];
+const ON_DEMAND = ['ora'];
 const onDemand = {
   name: 'on-demand',
   setup: ({ onResolve }) =>
@@ -118,7 +118,7 @@ const program = await build({
   banner: { js: '(function (exports, require, module, __filename, __dirname) {' },
   footer: { js: '})' },
   external: ['typescript'], // oclif would transpile a plugin's sources with it; kb has no plugins
-  alias: { 'graceful-fs': 'node:fs' }, // as plainFs
+  alias: { ...alias, 'graceful-fs': 'node:fs' }, // as plainFs
   plugins: [noSignalHooks, onDemand, requireFromPackage, commandTable, lazyOclif()],
 });
 
