@@ -79,7 +79,7 @@ export async function cloneKb(surroundings: Surroundings, request: CloneRequest)
   const directory = resolve(cwd, request.directory ?? url.suggestedDirectory);
   if (request.name !== undefined) requireFreeName(disk, env, request.name, directory);
   if (!hasCompleteStage(disk, directory)) requireUsable(disk, directory, url);
-  const firstCreated = disk.mkdirSync(directory, { recursive: true });
+  const firstCreated = makeDirectory(disk, directory);
   const within = (result: Omit<CloneResult, 'durationMs'>): CloneResult => ({
     ...result,
     durationMs: Math.round(clock.monotonic() - start),
@@ -119,6 +119,15 @@ export async function cloneKb(surroundings: Surroundings, request: CloneRequest)
   } catch (error) {
     if (firstCreated !== undefined) removeEmptyUpTo(disk, directory, firstCreated);
     throw asStorageError(error, `clone into ${directory}`);
+  }
+}
+
+/** @returns the topmost directory that had to be made. @throws KbError E_STORAGE */
+function makeDirectory(disk: Disk, directory: string): string | undefined {
+  try {
+    return disk.mkdirSync(directory, { recursive: true });
+  } catch (error) {
+    throw asStorageError(error, `make ${directory}`);
   }
 }
 

@@ -37,9 +37,13 @@ describe.skipIf(!isLinux)('the lock under many processes, at length (needs /proc
   });
 
   it('sees proper-lockfile’s own stealing let several in (the seeded bug)', { timeout: HOUR }, async () => {
-    const rounds = 40 * scale;
-    const result = await takeovers(script, 'plain', { contenders: 8, rounds });
-    console.log(`plain: ${result.broken} of ${rounds} rounds broken`);
-    expect(result.broken).toBeGreaterThan(0);
+    // About one round in ten goes wrong: it is a matter of time, so it gets as many as it needs.
+    let broken = 0;
+    let rounds = 0;
+    for (; broken === 0 && rounds < 400; rounds += 10) {
+      broken = (await takeovers(script, 'plain', { contenders: 8, rounds: 10 })).broken;
+    }
+    console.log(`plain: ${broken} of the last 10 of ${rounds} rounds broken`);
+    expect(broken).toBeGreaterThan(0);
   });
 });
