@@ -194,8 +194,8 @@ class Cycle {
         return this.outcome(next, { landed: next.target === sight.tip });
       }
       requireFreeIndex(kb);
-      // The index of a large KB takes a while to check: done now, it is ready when the reply comes.
-      const pushed = await exchange.push(sight.tip, next.target, () => this.safeIndex().assertIntact());
+      // The index of a large KB takes a while to check and prepare: done now, it is ready when the reply comes.
+      const pushed = await exchange.push(sight.tip, next.target, () => this.safeIndex().prepare());
       if (pushed !== undefined) {
         const createdBranch = sight.tip === undefined;
         if (createdBranch)

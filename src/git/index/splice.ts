@@ -53,14 +53,6 @@ export class SplicedEntries {
     }
   }
 
-  /** The ordinals in the old table that stay. */
-  forEachKept(visit: (ordinal: number) => void): void {
-    for (let position = 0; position < this.sequence.length; position += 1) {
-      const ordinal = this.sequence[position] ?? 0;
-      if (ordinal >= 0) visit(ordinal);
-    }
-  }
-
   /** An addition says what only versions from 3 on can. */
   get hasExtendedAddition(): boolean {
     for (let ordinal = 0; ordinal < this.added.count; ordinal += 1) {
