@@ -148,6 +148,12 @@ describe.skipIf(!nativeGit.available)('ignore rules against native git (needs na
     });
   }
 
+  it.each(['\\A', '\\a', 'a\\B', '*\\A'])('agree on %s, case ignored', (line) => {
+    const root = makeRepository([line], true);
+    const paths = PATHS.map((path) => `0/${path}`);
+    expect(askKb(root, paths, true)).toEqual(askGit(root, paths));
+  });
+
   it.each([
     ['a byte order mark', '\ufeffa\n'],
     ['Windows line ends', 'a\r\nb\r\n'],

@@ -126,7 +126,9 @@ function tokenize(text: string, ignoreCase: boolean): Token[] | undefined {
       const escaped = character === '\\';
       const literal = escaped ? text[at + 1] : character;
       if (literal === undefined) return undefined;
-      tokens.push({ kind: 'literal', code: (ignoreCase ? foldAscii(literal) : literal).charCodeAt(0) });
+      // Git folds the subject, and the pattern's letters, but not one behind a backslash: `\A` then matches nothing.
+      const folded = ignoreCase && !escaped ? foldAscii(literal) : literal;
+      tokens.push({ kind: 'literal', code: folded.charCodeAt(0) });
       at += escaped ? 2 : 1;
     }
   }
