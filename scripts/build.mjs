@@ -135,6 +135,7 @@ const vendor = await build({
 
 const metafiles = [main.metafile, program.metafile, vendor.metafile];
 checkNothingIsMissing(main.metafile);
+checkWhatStartsLoad(program.metafile);
 writeFileSync(join(out, 'THIRD-PARTY-NOTICES.txt'), thirdPartyNotices(metafiles, root));
 
 if (process.argv.includes('--meta')) writeFileSync(join(out, 'meta.json'), JSON.stringify(metafiles));
@@ -148,18 +149,18 @@ if (!existsSync(join(out, 'types/index.d.ts'))) throw new Error('no types were e
  * A command must not evaluate at its start what only some of its runs need: these packages are imported with
  * `await import()` where they are used. One careless static import would cost every command 10 to 40 ms.
  */
-function checkWhatStartsLoad({ outputs }) {
-  const lazy = /node_modules\/(isomorphic-git|ora|yaml)\//;
-  for (const [name, output] of Object.entries(outputs)) {
-    if (output.entryPoint === undefined || !/^dist\/(cli|commands|index)/.test(name)) continue;
-    const seen = new Set([name]);
+function checkWhatStartsLoad({ inputs }) {
+  const lazy = /(node_modules|on-demand)\/(isomorphic-git|ora|yaml)\b/;
+  for (const entry of ['src/cli/start.ts', ...commands.map((name) => `src/commands/${name}.ts`)]) {
+    const seen = new Set([entry]);
     for (const file of seen) {
-      const guilty = Object.keys(outputs[file].inputs).find((input) => lazy.test(input));
-      if (guilty !== undefined)
-        throw new Error(`${output.entryPoint} loads ${guilty} at its start; use await import()`);
-      for (const { path, kind } of outputs[file].imports)
-        if (kind === 'import-statement' && path in outputs) seen.add(path);
+      for (const { path, kind } of inputs[file]?.imports ?? []) {
+        if (kind === 'dynamic-import') continue;
+        if (lazy.test(path)) throw new Error(`${entry} loads ${path} at its start, by ${file}; use await import()`);
+        seen.add(path);
+      }
     }
+    if (seen.size < 5) throw new Error(`${entry} imports next to nothing: what it loads was not looked at`);
   }
 }
 

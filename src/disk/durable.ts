@@ -44,9 +44,11 @@ export function writeFileAtomic(
   if (durable) syncDirectory(disk, dirname(path));
 }
 
+const TEMPORARY = '.kb_tmp_';
+
 /** A name that no other writer picks, recognisable so that leftovers of a crash can be swept by age. */
 export function temporaryName(hint: string): string {
-  return `.kb_tmp_${hint.slice(0, 40)}_${process.pid}_${randomBytes(6).toString('hex')}`;
+  return `${TEMPORARY}${hint.slice(0, 40)}_${process.pid}_${randomBytes(6).toString('hex')}`;
 }
 
 /** A short write (full disk, signal) must not pass as a whole one: writes until all is written. */
@@ -79,6 +81,21 @@ export function readFileIfExists(disk: Disk, path: string): Buffer | undefined {
     if (isErrno(error, 'ENOENT', 'ENOTDIR')) return undefined;
     throw error;
   }
+}
+
+/** The names in a directory; none where there is none. */
+export function namesIn(disk: Disk, directory: string): string[] {
+  try {
+    return disk.readdirSync(directory);
+  } catch (error) {
+    if (isErrno(error, 'ENOENT', 'ENOTDIR')) return [];
+    throw error;
+  }
+}
+
+/** Removes what a killed `writeFileAtomic` left in a directory. Only for who is sure that no living process writes there. */
+export function removeTemporaryFiles(disk: Disk, directory: string): void {
+  for (const name of namesIn(disk, directory)) if (name.startsWith(TEMPORARY)) removeFile(disk, join(directory, name));
 }
 
 /** Removes a file; one that is not there is fine. */

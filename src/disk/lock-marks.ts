@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
-import { isErrno, removeFile } from './durable.js';
+import { isErrno, namesIn, removeFile } from './durable.js';
 import type { Disk } from './disk.js';
 
 /**
@@ -77,15 +77,6 @@ function lockFilesBelow(disk: Disk, gitDir: string, folder: string): string[] {
     if (entry.isDirectory()) return lockFilesBelow(disk, gitDir, path);
     return entry.name.endsWith('.lock') ? [path] : [];
   });
-}
-
-function namesIn(disk: Disk, directory: string): string[] {
-  try {
-    return disk.readdirSync(directory);
-  } catch (error) {
-    if (isErrno(error, 'ENOENT', 'ENOTDIR')) return [];
-    throw error;
-  }
 }
 
 function inodeOf(disk: Disk, path: string): bigint | undefined {

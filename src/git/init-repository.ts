@@ -4,6 +4,7 @@ import {
   isErrno,
   readFileIfExists,
   removeFile,
+  removeTemporaryFiles,
   syncDirectory,
   temporaryName,
   writeFileAtomic,
@@ -53,8 +54,9 @@ export function initRepository(disk: Disk, gitDir: string, options: { bare: bool
         hint: 'choose another directory',
       });
     }
-    removeLeftovers(disk, gitDir);
-    removeLeftovers(disk, join(gitDir, 'info'));
+    // Of the same work, interrupted: nothing else can be in a directory that is no repository yet.
+    removeTemporaryFiles(disk, gitDir);
+    removeTemporaryFiles(disk, join(gitDir, 'info'));
     const made = new Set<string>();
     for (const directory of [
       '',
@@ -76,14 +78,6 @@ export function initRepository(disk: Disk, gitDir: string, options: { bare: bool
     syncDirectory(disk, join(gitDir, '..'));
   } catch (error) {
     throw asStorageError(error, `create a repository in ${gitDir}`);
-  }
-}
-
-/** Temporary files of the same work, interrupted. Nothing else can be in a directory that is no repository yet. */
-function removeLeftovers(disk: Disk, directory: string): void {
-  if (disk.lstatSync(directory, { throwIfNoEntry: false }) === undefined) return;
-  for (const name of disk.readdirSync(directory)) {
-    if (name.startsWith('.kb_tmp_')) removeFile(disk, join(directory, name));
   }
 }
 

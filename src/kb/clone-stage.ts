@@ -1,11 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
-import { isErrno, removeFile, removeTree, syncDirectory, writeFileAtomic } from '../disk/durable.js';
+import { isErrno, namesIn, removeFile, removeTree, syncDirectory, writeFileAtomic } from '../disk/durable.js';
 import type { Disk } from '../disk/disk.js';
 import { updateIndex, type GitIndex, type IndexUpdate, type NewEntry } from '../git/index/index-file.js';
 import type { VolumeTraits } from '../git/init-repository.js';
 import type { RepoPath } from '../git/paths.js';
-import { namesIn } from './kb-directory.js';
 import { Worktree } from '../git/worktree/worktree.js';
 
 const PREFIX = '.kb_clone_';

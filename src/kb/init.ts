@@ -2,7 +2,7 @@ import { join, resolve } from 'node:path';
 import { setGitConfig } from '../config/git-config-edit.js';
 import { register, requireFreeName } from '../config/registry.js';
 import { loadSettings } from '../config/settings.js';
-import { asStorageError } from '../disk/durable.js';
+import { asStorageError, namesIn } from '../disk/durable.js';
 import type { Disk } from '../disk/disk.js';
 import { lockMarksOf, sweepDeadLocks } from '../disk/lock-marks.js';
 import { KbError } from '../errors.js';
@@ -10,7 +10,6 @@ import { branchRef, shortName } from '../git/ids.js';
 import { initRepository } from '../git/init-repository.js';
 import { deadWordProbe, processWord } from '../lock/process-word.js';
 import { parseRemoteUrl, type RemoteUrl } from '../remote/url.js';
-import { namesIn } from './kb-directory.js';
 import { openKbAt } from './open.js';
 import type { Surroundings } from './surroundings.js';
 

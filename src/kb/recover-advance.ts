@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { readFileIfExists, removeFile, syncDirectory, writeFileAtomic } from '../disk/durable.js';
+import { readFileIfExists, removeFile, removeTemporaryFiles, syncDirectory, writeFileAtomic } from '../disk/durable.js';
 import { KbError } from '../errors.js';
 import { asOid, asRefName, type Oid } from '../git/ids.js';
 import type { NewEntry } from '../git/index/index-file.js';
@@ -12,7 +12,6 @@ import { sweepTemporaryFiles } from '../git/worktree/apply.js';
 import { UNKNOWN_STAT } from '../git/worktree/modes.js';
 import { mergeText } from '../merge/merge-text.js';
 import { carryOut, JOURNAL, treeOf, type Advance, type AdvanceContext } from './advance.js';
-import { namesIn } from './kb-directory.js';
 import type { Kb } from './open.js';
 
 /**
@@ -26,7 +25,7 @@ import type { Kb } from './open.js';
 export function finishInterruptedAdvance(kb: Kb, context: Pick<AdvanceContext, 'who' | 'fence'>): void {
   const { disk } = kb.surroundings;
   const directory = join(kb.gitDir, 'kb');
-  for (const name of namesIn(disk, directory)) if (name.startsWith('.kb_tmp_')) removeFile(disk, join(directory, name));
+  removeTemporaryFiles(disk, directory);
   const journal = join(directory, JOURNAL);
   const bytes = readFileIfExists(disk, journal);
   if (bytes === undefined) return;

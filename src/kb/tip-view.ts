@@ -1,4 +1,4 @@
-import { isErrno } from '../disk/durable.js';
+import { namesIn } from '../disk/durable.js';
 import type { FileMode } from '../git/objects/tree.js';
 import { findEntry, parseTree } from '../git/objects/tree.js';
 import type { ObjectSource } from '../git/objects/object.js';
@@ -34,7 +34,11 @@ export function openTipView(kb: Kb, tip: Tip | undefined): TipView {
     if (keys === undefined)
       taken.set(
         folder,
-        (keys = new Set([...namesInTree(source, tree, folder), ...namesOnDisk(kb, folder)].map(collisionKey))),
+        (keys = new Set(
+          [...namesInTree(source, tree, folder), ...namesIn(kb.surroundings.disk, join(kb.root, folder))].map(
+            collisionKey,
+          ),
+        )),
       );
     return keys;
   };
@@ -52,12 +56,3 @@ function namesInTree(source: ObjectSource, tree: TipTree, folder: string): strin
 }
 
 type TipTree = Tip['tree'];
-
-function namesOnDisk(kb: Kb, folder: string): string[] {
-  try {
-    return kb.surroundings.disk.readdirSync(join(kb.root, folder));
-  } catch (error) {
-    if (isErrno(error, 'ENOENT', 'ENOTDIR')) return [];
-    throw error;
-  }
-}

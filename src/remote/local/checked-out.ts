@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { isErrno, readFileIfExists } from '../../disk/durable.js';
+import { namesIn, readFileIfExists } from '../../disk/durable.js';
 import type { Disk } from '../../disk/disk.js';
 import { shortName, type RefName } from '../../git/ids.js';
 import type { LocalRepository } from './repository.js';
@@ -27,13 +27,4 @@ function isCheckedOut(disk: Disk, repository: LocalRepository, ref: RefName): bo
     heads.push(join(repository.gitDir, 'worktrees', name, 'HEAD'));
   }
   return heads.some((head) => readFileIfExists(disk, head)?.toString('utf8').trim() === `ref: ${ref}`);
-}
-
-function namesIn(disk: Disk, directory: string): string[] {
-  try {
-    return disk.readdirSync(directory);
-  } catch (error) {
-    if (isErrno(error, 'ENOENT', 'ENOTDIR')) return [];
-    throw error;
-  }
 }
