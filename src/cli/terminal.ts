@@ -14,6 +14,9 @@ export interface TerminalOptions {
   readonly json: boolean;
 }
 
+const LEVELS = ['error', 'warn', 'info', 'debug'] as const;
+type Level = (typeof LEVELS)[number];
+
 /** Anything shorter than this is not worth a spinner or a line. */
 const SHOW_AFTER_MS = 300;
 
@@ -77,16 +80,19 @@ export class Terminal {
   }
 
   /** @param text made safe here; `prefix` is kb's own and may be coloured */
-  line(
-    level: 'error' | 'warn' | 'info' | 'debug',
-    text: string,
-    prefix = level === 'warn' ? `${this.err.yellow('warning:')} ` : '',
-  ): void {
-    if (this.options.quiet && level !== 'error') return;
+  line(level: Level, text: string, prefix = level === 'warn' ? `${this.err.yellow('warning:')} ` : ''): void {
+    if (LEVELS.indexOf(level) > LEVELS.indexOf(this.loudest())) return;
     this.spinner?.clear();
     const safe = printable(text, 4000);
     const isJson = this.options.env['KB_LOG_FORMAT'] === 'json';
     this.options.stderr.write(isJson ? `${JSON.stringify({ level, message: safe })}\n` : `${prefix}${safe}\n`);
+  }
+
+  /** `--quiet`, else KB_LOG_LEVEL; what is wrong with that variable, the settings say. */
+  private loudest(): Level {
+    if (this.options.quiet) return 'error';
+    const wanted = this.options.env['KB_LOG_LEVEL']?.trim().toLowerCase();
+    return LEVELS.find((level) => level === wanted) ?? 'info';
   }
 
   /** Ends all animation; called before a result or an error is printed. */

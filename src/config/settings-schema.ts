@@ -129,7 +129,7 @@ export const SETTINGS = [
   {
     key: 'logLevel',
     kind: 'logLevel',
-    default: 'warn',
+    default: 'info',
     env: ['KB_LOG_LEVEL'],
     description: 'Least severe messages that are printed: error, warn, info or debug.',
   },

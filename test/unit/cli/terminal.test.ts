@@ -102,6 +102,22 @@ describe('under a terminal', () => {
   });
 });
 
+describe('KB_LOG_LEVEL', () => {
+  it.each([
+    ['error', ['no']],
+    ['warn', ['no', 'warning: careful']],
+    ['info', ['no', 'warning: careful', 'so far']],
+    ['debug', ['no', 'warning: careful', 'so far', 'details']],
+  ])('%s prints what is as severe as that, or more', (level, lines) => {
+    const { terminal, stderr } = fakeTerminal({ env: { KB_LOG_LEVEL: level } });
+    terminal.line('error', 'no');
+    terminal.line('warn', 'careful');
+    terminal.line('info', 'so far');
+    terminal.line('debug', 'details');
+    expect(stderr.lines).toEqual(lines);
+  });
+});
+
 describe('--quiet', () => {
   it('leaves results and errors', () => {
     const { terminal, stdout, stderr } = fakeTerminal({ quiet: true, verbose: false });
