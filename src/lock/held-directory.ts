@@ -145,12 +145,17 @@ export class HeldDirectory {
     moveAway(this.disk, this.paths, { key: this.id, owner: this.place.owner, trace: '' });
   }
 
-  /** Long synchronous work starves the heartbeat's timer; the checks between its steps beat instead. */
+  /**
+   * Long synchronous work starves the heartbeat's timer; the checks between its steps beat instead. Behind
+   * proper-lockfile's back: it takes a time that it did not set itself for a lost lock.
+   */
   private beatIfOverdue(): void {
-    if (this.clock.monotonicMs() - this.beatAtMs < this.heartbeatMs) return;
+    const nowMs = this.clock.monotonicMs();
+    if (nowMs - this.beatAtMs < this.heartbeatMs) return;
     const now = new Date(this.clock.wallMs());
     try {
-      this.fileSystem.utimesSync(this.paths.lock, now, now);
+      this.disk.utimesSync(this.paths.lock, now, now);
+      this.beatAtMs = nowMs;
     } catch {
       // the next beat or check tells whether the lock is lost
     }

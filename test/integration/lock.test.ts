@@ -77,6 +77,24 @@ describe('a holder in another process', () => {
     await shell.ended;
   });
 
+  it('keeps the lock when a check between long steps has beaten in place of the timer', async () => {
+    const directory = makeKb();
+    const block = (ms: number): void => {
+      for (const start = performance.now(); performance.now() - start < ms;);
+    };
+    await withLock(
+      { directory, operation: 'sync', timeoutMs: 0 },
+      async (held) => {
+        block(1100);
+        held.assertHeld();
+        await new Promise((resolve) => setTimeout(resolve, 1500)); // the timer comes, and looks at the time of the lock
+        held.assertHeld();
+      },
+      { heartbeatMs: 1000 },
+    );
+    expect(leftIn(directory)).toEqual([]);
+  });
+
   it('keeps the lock while its event loop is blocked', async () => {
     const directory = makeKb();
     const holder = start(directory, 'block', '2500');
