@@ -1,6 +1,6 @@
 import { execFileSync, spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
-import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { createServer as createSecureServer } from 'node:https';
@@ -223,9 +223,14 @@ class BackendServer implements GitServer {
     served: ServedRequest,
     fault: Fault | undefined,
   ): void {
-    const child = spawn('git', ['http-backend'], {
+    // Not through `git`, which would be all that `kill` reaches.
+    const child = spawn(httpBackend(), [], {
       env: this.#cgiEnvironment(request),
       stdio: ['pipe', 'pipe', 'ignore'],
+    });
+    // git 2.39 never ends, and spins, when less comes in than CONTENT_LENGTH has promised.
+    request.on('close', () => {
+      if (!request.complete) child.kill('SIGKILL');
     });
     this.#children.add(child);
     child.on('close', () => this.#children.delete(child));
@@ -378,10 +383,15 @@ export function installHook(repository: string, name: string, script: string): v
 /** Whether native git with its http-backend is there; tests that need it are skipped by it. */
 export function hasGitHttpBackend(): boolean {
   try {
-    const path = execFileSync('git', ['--exec-path'], { encoding: 'utf8' }).trim();
-    execFileSync('ls', [join(path, 'git-http-backend')], { stdio: 'ignore' });
-    return true;
+    return existsSync(httpBackend());
   } catch {
     return false;
   }
+}
+
+let programPath: string | undefined;
+
+function httpBackend(): string {
+  programPath ??= join(execFileSync('git', ['--exec-path'], { encoding: 'utf8' }).trim(), 'git-http-backend');
+  return programPath;
 }
