@@ -1,5 +1,5 @@
 import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
-import { mkdtempSync, mkdirSync, rmSync, utimesSync } from 'node:fs';
+import { mkdtempSync, mkdirSync, readFileSync, rmSync, utimesSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -164,4 +164,88 @@ export async function takeovers(
     kb.remove();
   }
   return result;
+}
+
+/** One line of the log that modes serve and side of the contender write. */
+export interface Step {
+  readonly who: string;
+  readonly event: string;
+  /** On the monotonic clock that all processes of this machine share, whatever their namespaces. */
+  readonly atMs: number;
+}
+
+/** The moment as `Step.atMs` has it. */
+export function machineMs(): number {
+  return Number(process.hrtime.bigint()) / 1e6;
+}
+
+export function readSteps(log: string): Step[] {
+  return readFileSync(log, 'utf8')
+    .split('\n')
+    .slice(0, -1) // after the last line end: nothing, or a line that is being written
+    .map((line) => {
+      const [who = '', event = '', nanoseconds = ''] = line.split(' ');
+      return { who, event, atMs: Number(nanoseconds) / 1e6 };
+    });
+}
+
+/** One critical section, ms as in `Step.atMs`. */
+export interface Section {
+  readonly who: string;
+  /** Before anything was done to get the lock. */
+  readonly askedMs: number;
+  /** When it was in the line for sure; undefined when it got the lock at once. */
+  readonly joinedMs: number | undefined;
+  readonly gotMs: number;
+  /** Until when it was inside for sure: it left, found its lock lost, or was about to be killed. */
+  readonly insideUntilMs: number;
+  readonly isLong: boolean;
+}
+
+/** The sections in the order in which they were begun. A step of a side, `killed`, is one of all its members. */
+export function sectionsOf(steps: readonly Step[]): Section[] {
+  type Draft = { -readonly [K in keyof Section]: Section[K] };
+  const sections: Draft[] = [];
+  const asking = new Map<string, { askedMs: number; joinedMs: number | undefined }>();
+  const inside = new Map<string, Draft>();
+  const dead = new Set<string>();
+  const leave = (who: string, atMs: number): void => {
+    const section = inside.get(who);
+    if (section !== undefined) section.insideUntilMs = Math.max(section.gotMs, atMs);
+    inside.delete(who);
+  };
+  for (const { who, event, atMs } of steps) {
+    const wish = asking.get(who);
+    if (event === 'ask') asking.set(who, { askedMs: atMs, joinedMs: undefined });
+    else if (event === 'joined' && wish !== undefined) wish.joinedMs = atMs;
+    else if (event === 'in' && wish !== undefined) {
+      const section = { who, ...wish, gotMs: atMs, insideUntilMs: Infinity, isLong: false };
+      sections.push(section);
+      inside.set(who, section);
+      // A kill takes its time after it was logged: who got in meanwhile may have died at once.
+      if (dead.has(who) || dead.has(who.split('.')[0] ?? '')) leave(who, atMs);
+    } else if (event === 'long') {
+      const section = inside.get(who);
+      if (section !== undefined) section.isLong = true;
+    } else if (event === 'out' || event === 'lost' || event === 'killed') {
+      if (event === 'killed') dead.add(who);
+      leave(who, atMs);
+      for (const member of [...inside.keys()]) if (member.startsWith(`${who}.`)) leave(member, atMs);
+    }
+  }
+  return sections.sort((a, b) => a.gotMs - b.gotMs);
+}
+
+/** Every section that began while another one was not over: there must be none. */
+export function overlapsOf(sections: readonly Section[]): string[] {
+  const overlaps: string[] = [];
+  let last: Section | undefined;
+  for (const section of sections) {
+    if (last !== undefined && section.gotMs < last.insideUntilMs) {
+      const left = Number.isFinite(last.insideUntilMs) ? `, left at ${last.insideUntilMs} ms` : '';
+      overlaps.push(`${last.who} got in at ${last.gotMs} ms${left}; ${section.who} got in at ${section.gotMs} ms`);
+    }
+    if (last === undefined || section.insideUntilMs > last.insideUntilMs) last = section;
+  }
+  return overlaps;
 }
