@@ -24,12 +24,20 @@ export function environment(home: string): Record<string, string> {
   };
 }
 
+/** What the contestants wrote, told from the generated notes: as a pathspec, and as a question. */
+const NOTES = ':(glob)bench-note-*';
+const isNote = (name: string): boolean => name.startsWith('bench-note-');
+
+export type Contestant = 'native' | 'kb';
+
 /**
  * One generated KB with two remotes that are copies of each other, and one clone of depth 1 of each: one for
  * native git, one for kb, so that neither disturbs the other.
  */
 export class Arena {
   private edits = 0;
+  /** The notes that each contestant was told to write, by file name. */
+  private readonly notes: Readonly<Record<Contestant, string[]>> = { native: [], kb: [] };
   private readonly env: Record<string, string>;
 
   private constructor(
@@ -66,16 +74,27 @@ export class Arena {
   }
 
   /** What a careful person's script does today: everybody waits on a lock, then pull, commit, push. */
-  nativeCycle(): Program {
-    this.edits += 1;
-    const name = `bench-note-${this.edits}.md`;
-    const script = `git pull -q && echo 'a short note' > ${name} && git add ${name} && git commit -q -m 'note' && git push -q`;
-    return this.program('flock', [join(this.directory, 'native.lock'), 'sh', '-c', script], this.clone('native'));
+  nativeCycle(pull = 'git pull -q'): Program {
+    const name = this.newNote('native');
+    return this.nativeLocked([
+      'sh',
+      '-c',
+      `${pull} && echo 'a short note' > ${name} && git add ${name} && git commit -q -m 'note' && git push -q`,
+    ]);
   }
 
-  kbCycle(): Program {
-    this.edits += 1;
-    return this.kb(['note', '--quiet', '--path', `bench-note-${this.edits}.md`, 'a short note']);
+  /** @param output what kb prints: nothing, or its receipt */
+  kbCycle(output: '--quiet' | '--json' = '--quiet'): Program {
+    return this.kb(['note', output, '--path', this.newNote('kb'), 'a short note']);
+  }
+
+  /** A command under the lock that native git's callers share. */
+  nativeLocked(command: readonly string[]): Program {
+    return this.program('flock', [join(this.directory, 'native.lock'), ...command], this.clone('native'));
+  }
+
+  kbRun(command: readonly string[]): Program {
+    return this.kb(['run', '--quiet', '--', ...command]);
   }
 
   nativeSync(): Program {
@@ -87,19 +106,28 @@ export class Arena {
   }
 
   /** Somebody else's commit reaches the remote of one contestant. */
-  async moveRemote(whose: 'native' | 'kb'): Promise<void> {
+  async moveRemote(whose: Contestant): Promise<void> {
     this.edits += 1;
     await commitOnRemote(this.bare(whose), this.edits);
   }
 
-  /** A scenario must not pass because a contestant did nothing: both remotes hold every note, both trees are clean. */
-  check(cycles: number): void {
+  /**
+   * A scenario must not pass because a contestant did nothing, did it twice, or left half of it for later.
+   * @throws Error unless each note is on the remote, brought by one commit and touched by no other, and the clones
+   *   are where their remotes are, with clean work trees
+   */
+  check(): void {
     for (const whose of ['native', 'kb'] as const) {
-      const names = native(this.bare(whose), ['ls-tree', '--name-only', 'main']).split('\n');
-      const found = names.filter((name) => name.startsWith('bench-note-')).length;
-      if (found !== cycles) throw new Error(`${whose}: ${found} of ${cycles} notes are on the remote`);
+      const bare = this.bare(whose);
+      const onTip = native(bare, ['ls-tree', '--name-only', 'main']).split('\n').filter(isNote).sort();
+      requireSame(`${whose}: notes on the remote`, onTip, [...this.notes[whose]].sort());
+      const history = ['log', '--full-history', '--no-renames', '--format=', '--name-status', 'main', '--', NOTES];
+      const changes = native(bare, history).split('\n').filter(Boolean).sort();
+      requireSame(`${whose}: changes of notes in the history`, changes, onTip.map((name) => `A\t${name}`).sort());
       const status = native(this.clone(whose), ['status', '--porcelain']);
       if (status !== '') throw new Error(`${whose}: the work tree is not clean:\n${status.slice(0, 500)}`);
+      const heads = [native(this.clone(whose), ['rev-parse', 'HEAD']), native(bare, ['rev-parse', 'main'])];
+      if (heads[0] !== heads[1]) throw new Error(`${whose}: the clone is not where its remote is: ${heads.join('')}`);
     }
   }
 
@@ -115,6 +143,17 @@ export class Arena {
     return path;
   }
 
+  clone(whose: Contestant): string {
+    return join(this.directory, whose);
+  }
+
+  private newNote(whose: Contestant): string {
+    this.edits += 1;
+    const name = `bench-note-${this.edits}.md`;
+    this.notes[whose].push(name);
+    return name;
+  }
+
   private kb(args: readonly string[], cwd = this.clone('kb')): Program {
     return this.program(process.execPath, [KB_PROGRAM, ...args], cwd);
   }
@@ -123,15 +162,19 @@ export class Arena {
     return { command, args, cwd, env: this.env };
   }
 
-  private bare(whose: 'native' | 'kb'): string {
+  private bare(whose: Contestant): string {
     return join(this.repositories, `${whose}-${this.files}.git`);
   }
 
-  private clone(whose: 'native' | 'kb'): string {
-    return join(this.directory, whose);
-  }
-
-  private url(whose: 'native' | 'kb'): string {
+  private url(whose: Contestant): string {
     return `${this.server.url}/${whose}-${this.files}.git`;
   }
+}
+
+function requireSame(what: string, found: readonly string[], wanted: readonly string[]): void {
+  if (found.join('\n') === wanted.join('\n')) return;
+  const missing = wanted.filter((line) => !found.includes(line));
+  const extra = found.filter((line, at) => !wanted.includes(line) || found.indexOf(line) !== at);
+  const some = (lines: readonly string[]): string => `${lines.length} (${lines.slice(0, 3).join(', ')})`;
+  throw new Error(`${what}: missing ${some(missing)}, too many ${some(extra)}`);
 }

@@ -1,5 +1,7 @@
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { readFileSync, rmSync } from 'node:fs';
+import { text } from 'node:stream/consumers';
 
 export interface Program {
   readonly command: string;
@@ -13,16 +15,36 @@ export interface Program {
  * @returns its wall time in ms, from before it is started until it is gone
  * @throws Error with its output when it fails: a failing run must not count as a fast one
  */
-export function timed({ command, args, cwd, env }: Program): number {
+export function timed(program: Program): number {
+  const { command, args, cwd, env } = program;
   const started = performance.now();
   const result = spawnSync(command, args, { cwd, env: { ...inherited(), ...env }, encoding: 'utf8' });
   const elapsed = performance.now() - started;
   if (result.status !== 0) {
-    throw new Error(
-      `${command} ${args.join(' ')} exited with ${String(result.status)}: ${result.stderr}${result.stdout}`,
-    );
+    throw failure(program, result.status, `${result.stderr}${result.stdout}`);
   }
   return elapsed;
+}
+
+/**
+ * Runs a program to its end, beside others.
+ * @returns what it printed on stdout
+ * @throws Error with its output when it fails
+ */
+export async function finished(program: Program): Promise<string> {
+  const { command, args, cwd, env } = program;
+  const child = spawn(command, args, { cwd, env: { ...inherited(), ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+  const [[status], stdout, stderr] = await Promise.all([
+    once(child, 'close') as Promise<[number | null]>,
+    text(child.stdout),
+    text(child.stderr),
+  ]);
+  if (status !== 0) throw failure(program, status, `${stderr}${stdout}`);
+  return stdout;
+}
+
+function failure({ command, args }: Program, status: number | null, output: string): Error {
+  return new Error(`${command} ${args.join(' ')} exited with ${String(status)}: ${output}`);
 }
 
 /** Node reads these certificates at every start, 30 ms here, before any program of it runs; nothing measured needs them. */
@@ -41,7 +63,7 @@ export function median(values: readonly number[]): number {
 /**
  * Runs the contestants in turns, each round in another order, so that whatever the machine does meanwhile
  * hits all of them alike. One round more than asked for is run first and dropped: it warms caches.
- * @returns the times of each contestant, in ms
+ * @returns what each contestant returned round by round: mostly its times, in ms
  */
 export async function interleave<Name extends string>(
   rounds: number,

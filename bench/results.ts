@@ -6,7 +6,7 @@ export interface Row {
   /** Medians, in `unit`. */
   readonly native?: number;
   readonly kb: number;
-  readonly unit: 'ms' | 'MB' | 'requests' | 'connections' | '×';
+  readonly unit: 'ms' | 'MB' | 'requests' | 'connections' | 'notes/s' | 'requests/note' | '×';
   /** kb ÷ native where both were measured. */
   readonly ratio?: number;
   readonly limit?: Limit;
@@ -15,9 +15,11 @@ export interface Row {
   readonly samples?: { readonly native?: readonly number[]; readonly kb?: readonly number[] };
 }
 
-export function verdict(row: Row): 'ok' | 'over' | '' {
+export function verdict(row: Row): 'ok' | 'over' | 'under' | '' {
   if (row.limit === undefined) return '';
   const figure = row.judged ?? (row.limit.unit === '×' ? row.ratio : row.kb) ?? NaN;
+  // A figure that could not be worked out keeps no limit: every comparison with NaN is false.
+  if ('least' in row.limit) return figure >= row.limit.least ? 'ok' : 'under';
   return figure <= row.limit.most ? 'ok' : 'over';
 }
 
@@ -31,7 +33,7 @@ export function formatTable(rows: readonly Row[]): string {
       number(row.kb),
       row.unit,
       row.ratio === undefined ? '' : row.ratio.toFixed(2),
-      row.limit === undefined ? '' : `≤ ${row.limit.most}${row.limit.unit === '' ? '' : ` ${row.limit.unit}`}`,
+      row.limit === undefined ? '' : bound(row.limit),
       verdict(row),
     ]),
   ];
@@ -47,7 +49,13 @@ export function formatTable(rows: readonly Row[]): string {
     .join('\n');
 }
 
+function bound(limit: Limit): string {
+  const figure = 'least' in limit ? `≥ ${limit.least}` : `≤ ${limit.most}`;
+  return limit.unit === '' ? figure : `${figure} ${limit.unit}`;
+}
+
 function number(value: number | undefined): string {
   if (value === undefined) return '';
-  return Number.isInteger(value) ? String(value) : value.toFixed(1);
+  if (Number.isInteger(value)) return String(value);
+  return value.toFixed(value < 10 ? 2 : 1);
 }
