@@ -4,6 +4,7 @@ import { formatAge, formatBytes, plural } from './format.js';
 import type { Paint } from './paint.js';
 
 const MAX_CHANGES = 20;
+const MAX_QUEUE = 20;
 
 /** `branch ahead behind changes lock result`, blank-separated; unknown counts are `-`. For shell prompts. */
 export function statusLine(status: Status): string {
@@ -34,6 +35,13 @@ export function renderStatus(status: Status, paint: Paint, nowMs: number): strin
   row('remote', describeRemote(status));
   row('last sync', describeLastSync(status, paint, nowMs));
   row('lock', describeLock(status, paint, nowMs));
+  if (status.queue.length > 0) row('queue', `${status.queue.length} waiting`);
+  for (const { place, operation, who, since, state } of status.queue.slice(0, MAX_QUEUE)) {
+    const age = since === '' ? '' : `, ${formatAge(nowMs - Date.parse(since))}`;
+    const how = state === 'claimed' ? paint.dim(' (being brought out)') : '';
+    lines.push(`  ${String(place).padStart(3)}  ${printable(operation, 40)} of ${printable(who, 200)}${age}${how}`);
+  }
+  if (status.queue.length > MAX_QUEUE) lines.push(paint.dim(`  and ${status.queue.length - MAX_QUEUE} more`));
   row('disk', `${formatBytes(status.disk.repoBytes)} used, ${formatBytes(status.disk.freeBytes)} free`);
   if (status.conflicts.length > 0)
     row('conflicts', paint.red(status.conflicts.map((path) => printable(path)).join(', ')));

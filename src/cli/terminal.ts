@@ -1,7 +1,7 @@
 import type { Ora } from 'ora';
 import type { Report } from '../kb/surroundings.js';
 import { printable } from '../printable.js';
-import { formatBytes } from './format.js';
+import { formatBytes, formatDuration } from './format.js';
 import { paint, type Paint } from './paint.js';
 
 export interface TerminalOptions {
@@ -19,6 +19,8 @@ type Level = (typeof LEVELS)[number];
 
 /** Anything shorter than this is not worth a spinner or a line. */
 const SHOW_AFTER_MS = 300;
+/** Nor is a shorter wait worth naming those who are ahead. */
+const SHOW_WAIT_AFTER_MS = 500;
 
 /**
  * All that kb says while it works. Results go to stdout, everything else to stderr; the two are judged
@@ -63,15 +65,13 @@ export class Terminal {
   }
 
   report(event: Report): void {
+    if (this.options.json && this.options.verbose) this.event(event);
     switch (event.kind) {
       case 'warning':
         this.warnings.push(event.text);
         return this.line('warn', event.text);
       case 'waiting':
-        return this.show(
-          `waiting for the lock, held by ${event.holder ?? 'somebody'}`,
-          event.waitedMs >= SHOW_AFTER_MS,
-        );
+        return this.show(describeWait(event), event.waitedMs >= SHOW_WAIT_AFTER_MS);
       case 'step':
         return this.show(event.text, false);
       case 'progress':
@@ -86,6 +86,11 @@ export class Terminal {
     const safe = printable(text, 4000);
     const isJson = this.options.env['KB_LOG_FORMAT'] === 'json';
     this.options.stderr.write(isJson ? `${JSON.stringify({ level, message: safe })}\n` : `${prefix}${safe}\n`);
+  }
+
+  /** With `--json --verbose` programs can follow the work: each event is an object on a line of stderr. */
+  private event({ kind, ...facts }: Report): void {
+    this.options.stderr.write(`${JSON.stringify({ event: kind, ...facts })}\n`);
   }
 
   /** `--quiet`, else KB_LOG_LEVEL; what is wrong with that variable, the settings say. */
@@ -104,7 +109,7 @@ export class Terminal {
   }
 
   private show(text: string, atOnce: boolean): void {
-    if (this.options.quiet || this.isDone) return;
+    if (this.options.quiet || this.isDone || (this.options.json && this.options.verbose)) return;
     this.current = text;
     if (this.isShowing) return this.update();
     if (atOnce || this.options.verbose) return this.start();
@@ -135,6 +140,11 @@ export class Terminal {
 /** In a pipe a step is told once, not with every number that changes in it. */
 function stepOf(text: string): string {
   return text.replace(/[\d.,]+ ?(%|[kMG]?i?B|s|m|ms)?/g, '#');
+}
+
+function describeWait({ place, holder, givesUpInMs }: Extract<Report, { kind: 'waiting' }>): string {
+  const rest = formatDuration(Math.round(givesUpInMs / 1000) * 1000);
+  return `waiting for the lock: number ${place} in line, held by ${holder ?? 'somebody'}; gives up in ${rest}`;
 }
 
 function describeProgress({ phase, done, total, bytes }: Extract<Report, { kind: 'progress' }>): string {

@@ -15,7 +15,7 @@ import { diffTrees } from '../git/objects/tree-diff.js';
 import { Refs } from '../git/refs/refs.js';
 import { findCollisions } from '../git/worktree/collisions.js';
 import { Worktree } from '../git/worktree/worktree.js';
-import { describeOwner } from '../lock/owner.js';
+import { reportWait } from './hold.js';
 import { withLock } from '../lock/lock.js';
 import { openRemote } from '../remote/open.js';
 import type { Discovery, Remote } from '../remote/remote.js';
@@ -91,12 +91,7 @@ export async function cloneKb(surroundings: Surroundings, request: CloneRequest)
         operation: 'clone',
         command: 'kb clone',
         timeoutMs: settings.lockTimeoutMs,
-        onWait: ({ owner, waitedMs }) =>
-          surroundings.report({
-            kind: 'waiting',
-            holder: owner === undefined ? undefined : describeOwner(owner),
-            waitedMs,
-          }),
+        onWait: reportWait(surroundings),
         ...(signal === undefined ? {} : { signal }),
       },
       async () => {

@@ -5,19 +5,27 @@ import { asRefName, EMPTY_TREE, type Oid } from '../git/ids.js';
 import { GitIndex, type NewEntry } from '../git/index/index-file.js';
 import { sweepDeadLocks } from '../disk/lock-marks.js';
 import { formatSignature, readCommit } from '../git/objects/commit.js';
+import { isAncestor } from '../git/objects/history.js';
+import type { ObjectSource } from '../git/objects/object.js';
 import { StagedObjects } from '../git/objects/staged.js';
+import { findEntry, type Leaf } from '../git/objects/tree.js';
 import { diffTrees, type TreeChange } from '../git/objects/tree-diff.js';
 import type { RepoPath } from '../git/paths.js';
-import { withLock, type HeldLock } from '../lock/lock.js';
-import { describeOwner } from '../lock/owner.js';
 import { deadWordProbe } from '../lock/process-word.js';
 import { advance, treeOf } from './advance.js';
 import type { ConflictPolicy, Settled } from './apply-changes.js';
+import type { Batch } from './batch.js';
+import { forgetCollected, recordCollected } from './collected.js';
 import { Exchange, type Sight } from './exchange.js';
+import type { Hold } from './hold.js';
 import { integrate, type Integrated } from './integrate.js';
 import { recordSync } from './last-sync.js';
+import type { NoteEntry } from './note-entry.js';
+import { findSavedNote, forgetSavedNotes, saveNotes } from './saved-notes.js';
+import { writeNote } from './write-note.js';
 import { finishInterruptedAdvance } from './recover-advance.js';
-import { checkedOutBranch, upstreamOf, type CheckedOutBranch, type Kb, type Upstream } from './open.js';
+import { hasInterruptedRun, recoverInterruptedRun, sweepInside } from './run/recover.js';
+import { checkedOutBranch, optional, upstreamOf, type CheckedOutBranch, type Kb, type Upstream } from './open.js';
 import { requireFreeIndex, requireNothingInTheWay, requireSafeState } from './safe-state.js';
 
 /** Edits that lie uncommitted in the work tree, made a commit on top of the local branch. */
@@ -53,6 +61,8 @@ export interface CyclePlan {
    * Called again, from scratch, whenever the remote turns out to have moved: an append stays an append.
    */
   readonly edit?: (tip: Tip, identities: Identities) => Promise<Oid | undefined>;
+  /** Notes that go out with this cycle, each as its own commit upon its edit. */
+  readonly batch?: Batch;
 }
 
 export interface CycleOutcome {
@@ -75,37 +85,30 @@ export interface CycleOutcome {
   readonly waitedMs: number;
 }
 
+/** @returns undefined where the tree holds no file */
+function leafAt(source: ObjectSource, tree: Oid, path: RepoPath): Leaf | undefined {
+  const entry = findEntry(source, tree, path);
+  return entry === undefined || entry.mode === 0o040000 ? undefined : { mode: entry.mode, oid: entry.oid };
+}
+
 /**
- * The one cycle: lock → recover → discover → integrate → edit → push → advance the work tree → unlock.
+ * The one cycle, for one who holds the lock: recover → discover → integrate → edit → push → advance the work tree.
  *
  * Everything up to the push happens in objects only; a refusal or conflict leaves branch, index and work
  * tree untouched. The push is a compare-and-swap on the remote; losing it starts over from discover.
- * @throws KbError E_LOCK_TIMEOUT, E_UNSAFE_STATE, E_CONFLICT, E_AUTH, E_REFUSED, E_STORAGE, E_LOCK_LOST;
+ * @throws KbError E_UNSAFE_STATE, E_CONFLICT, E_AUTH, E_REFUSED, E_STORAGE, E_LOCK_LOST;
  *   E_NETWORK with details.saved when the edit was kept as a local commit
  */
-export async function runCycle(kb: Kb, plan: CyclePlan): Promise<CycleOutcome> {
-  const { disk, random, identity, signal, report } = kb.surroundings;
-  const request = {
-    directory: kb.root,
-    operation: plan.operation,
-    command: `kb ${plan.operation}`,
-    timeoutMs: kb.settings.lockTimeoutMs,
-    onWait: ({ owner, waitedMs }: { owner: Parameters<typeof describeOwner>[0] | undefined; waitedMs: number }): void =>
-      report({ kind: 'waiting', holder: owner && describeOwner(owner), waitedMs }),
-    ...(signal === undefined ? {} : { signal }),
-  };
-  const underLock = async (held: HeldLock): Promise<CycleOutcome> => {
-    let cycle: Cycle | undefined;
-    try {
-      cycle = new Cycle(kb, plan, held);
-      return await cycle.run();
-    } catch (error) {
-      throw asStorageError(error, `finish kb ${plan.operation}`);
-    } finally {
-      cycle?.close();
-    }
-  };
-  return withLock(request, underLock, { disk, random, identity });
+export async function runCycleUnder(kb: Kb, plan: CyclePlan, hold: Hold): Promise<CycleOutcome> {
+  let cycle: Cycle | undefined;
+  try {
+    cycle = new Cycle(kb, plan, hold);
+    return await cycle.run();
+  } catch (error) {
+    throw asStorageError(error, `finish kb ${plan.operation}`);
+  } finally {
+    cycle?.close();
+  }
 }
 
 /** What the branch should be next, planned in objects and not yet pushed. */
@@ -116,6 +119,7 @@ interface Planned {
   readonly edited: Oid | undefined;
   /** undefined: neither side has a commit */
   readonly target: Oid | undefined;
+  /** What the cycle's own part means for the work tree. */
   readonly changes: readonly TreeChange[];
 }
 
@@ -129,12 +133,20 @@ class Cycle {
   private readonly fence: () => void;
   private edits: CollectedEdits | undefined;
   private backedUp: Oid | undefined;
+  private readonly batch: Batch | undefined;
+  /** Whether the last look prepared for a push: a reader needs no push rights. */
+  private mayPush = false;
+  /** Saved notes that were made again for the present plan, by their new commits. */
+  private readonly remade = new Map<Oid, NoteEntry>();
+  /** By the pushed commit: the cycle's own edit in it, for the case that the push lands although its reply is lost. */
+  private readonly pushed = new Map<Oid, Oid | undefined>();
 
   constructor(
     private readonly kb: Kb,
     private readonly plan: CyclePlan,
-    private readonly held: HeldLock,
+    private readonly held: Hold,
   ) {
+    this.batch = plan.batch;
     const { disk, env, clock, identity } = kb.surroundings;
     const nowMs = clock.wall();
     this.identities = resolveIdentity({ settings: kb.settings, env, nowMs, offsetMinutes: clock.offsetMinutes(nowMs) });
@@ -142,6 +154,8 @@ class Cycle {
     this.fence = () => held.assertHeld();
     sweepDeadLocks(disk, kb.gitDir, deadWordProbe(disk, identity), kb.lockMarks.word);
     finishInterruptedAdvance(kb, { who: this.who, fence: this.fence });
+    if (!held.isNested) sweepInside(kb);
+    if (hasInterruptedRun(kb)) recoverInterruptedRun(kb, { who: this.who, fence: this.fence });
     this.branch = checkedOutBranch(kb);
     this.upstream = upstreamOf(kb, this.branch.name);
   }
@@ -157,6 +171,7 @@ class Cycle {
     } catch (error) {
       const known = asStorageError(error, `finish kb ${plan.operation}`);
       if (known instanceof KbError) recordSync(kb, known);
+      if (isKbError(known, 'E_REFUSED') && this.edits !== undefined) forgetCollected(kb);
       if (isKbError(known, 'E_NETWORK')) throw await this.savedLocally(known);
       throw known;
     }
@@ -177,7 +192,7 @@ class Cycle {
   }
 
   private async share(upstream: Upstream): Promise<CycleOutcome> {
-    const { kb, plan, who, fence } = this;
+    const { kb, plan, who, fence, batch } = this;
     const exchange = await Exchange.open(kb, upstream, { operation: plan.operation, mayPull: plan.pull, who, fence });
     this.exchange = exchange;
     // What the remote held when this cycle began tells local work from what a rewritten remote has dropped.
@@ -186,25 +201,63 @@ class Cycle {
       const { sight, guess } = await this.lookWhilePlanning(exchange, upstream);
       const landed = exchange.findLanded(sight.tip);
       if (landed !== undefined && sight.tip !== undefined) return this.adopt(exchange, landed, sight.tip);
-      const next = guess ?? (await this.planUpon(sight.tip, known));
+      const next = await this.planWithBatch(exchange, sight, guess, known);
       next.staged.persist();
-      if (next.target === undefined) return this.outcome(next, { landed: true });
-      if (!plan.push || next.target === sight.tip) {
-        this.advanceTo(next.target);
-        return this.outcome(next, { landed: next.target === sight.tip });
+      if (next.target === undefined || !plan.push || next.target === sight.tip) {
+        const isLanded = next.target === sight.tip;
+        if (!isLanded) this.saveNotes();
+        if (next.target !== undefined) this.advanceTo(next.target);
+        batch?.settle(isLanded);
+        return this.outcome(next, { landed: isLanded });
       }
       requireFreeIndex(kb);
+      if (this.edits !== undefined) recordCollected(kb, this.branch.commit, this.edits.commit);
+      batch?.record(sight.tip, next.target);
+      this.pushed.set(next.target, next.edited);
       // The index of a large KB takes a while to check and prepare: done now, it is ready when the reply comes.
       const pushed = await exchange.push(sight.tip, next.target, () => this.safeIndex().prepare());
       if (pushed !== undefined) {
         const createdBranch = sight.tip === undefined;
         if (createdBranch)
           kb.surroundings.report({ kind: 'warning', text: `created branch ${upstream.ref} on the remote` });
-        this.followLanding(exchange, next.target);
+        this.followLanding(exchange, next.target, () => batch?.settle(true));
         return this.outcome(next, { landed: true, pushed, createdBranch });
       }
       await exchange.pause();
     }
+  }
+
+  /** The plan upon what the remote really holds, with all that waits by now. */
+  private async planWithBatch(
+    exchange: Exchange,
+    sight: Sight,
+    guess: Planned | undefined,
+    known: Oid | undefined,
+  ): Promise<Planned> {
+    const { kb, batch } = this;
+    if (batch === undefined) return guess ?? this.planUpon(sight.tip, known);
+    const wasInDoubt = batch.isInDoubt;
+    if (wasInDoubt) this.settleInherited(batch, { tip: sight.tip });
+    const isNew = this.mayPush && batch.takeWaiting();
+    const isBlind = sight.tip !== undefined && kb.shallow().size > 0 && batch.missesKeys(this.tipAt(sight.tip));
+    if (isBlind) await exchange.bringHistory(sight.tip);
+    if (guess === undefined || wasInDoubt || isBlind) return this.planUpon(sight.tip, known);
+    return isNew ? this.planRiders(guess, 'new') : guess;
+  }
+
+  /** @param at where the remote branch is; undefined: nobody can ask, and what was last seen there must do */
+  private settleInherited(batch: Batch, at: { readonly tip: Oid | undefined } | undefined): void {
+    const { kb, upstream } = this;
+    const remote = at !== undefined || upstream === undefined ? at?.tip : kb.refs.resolve(upstream.tracking);
+    const isIn =
+      (commit: Oid | undefined) =>
+      (oid: Oid): boolean =>
+        commit !== undefined && kb.objects.has(oid) && isAncestor(kb.objects, oid, commit, kb.shallow());
+    batch.settleInherited(at, isIn(remote), isIn(this.branch.commit));
+  }
+
+  private tipAt(commit: Oid | undefined, staged = new StagedObjects(this.kb.objects)): Tip {
+    return { commit, tree: commit === undefined ? EMPTY_TREE : readCommit(staged, commit).tree, staged };
   }
 
   /**
@@ -216,36 +269,42 @@ class Cycle {
     upstream: Upstream,
   ): Promise<{ sight: Sight; guess: Planned | undefined }> {
     const seen = this.kb.refs.resolve(upstream.tracking);
+    this.batch?.takeWaiting();
     const looking = this.look(exchange, upstream);
     looking.catch(() => undefined); // awaited below; a failure that comes earlier is not unhandled
-    const isWorthGuessing =
-      exchange.lastInDoubt === undefined && (this.plan.edit !== undefined || this.edits !== undefined);
     await new Promise(setImmediate); // lets the request leave first
     this.safeIndex();
+    const isWorthGuessing = exchange.lastInDoubt === undefined && this.hasOwn();
     const guess = isWorthGuessing ? await this.planUpon(seen, seen).catch(() => undefined) : undefined;
     const sight = await looking;
     return { sight, guess: sight.tip === seen ? guess : undefined };
   }
 
+  private hasOwn(): boolean {
+    return this.plan.edit !== undefined || this.edits !== undefined || (this.batch?.size ?? 0) > 0;
+  }
+
   private async look(exchange: Exchange, upstream: Upstream): Promise<Sight> {
     const { kb, plan, branch } = this;
     const seen = kb.refs.resolve(upstream.tracking);
-    const hasOwn = plan.edit !== undefined || this.edits !== undefined || branch.commit !== seen;
+    const hasOwn = this.hasOwn() || branch.commit !== seen;
     const own = { commit: branch.commit, push: plan.push && hasOwn };
+    this.mayPush = own.push;
     const sight = await exchange.look(own);
     // A branch that vanished from the remote is made again, which needs the other advertisement.
-    if (sight.tip === undefined && plan.push && !own.push && branch.commit !== undefined)
-      return exchange.look({ ...own, push: true });
-    return sight;
+    if (sight.tip !== undefined || !plan.push || own.push || branch.commit === undefined) return sight;
+    this.mayPush = true;
+    return exchange.look({ ...own, push: true });
   }
 
   /** A push whose reply was lost did land: the remote's tip holds all that this cycle brought. */
   private adopt(exchange: Exchange, landed: Oid, tip: Oid): CycleOutcome {
     const { objects } = this.kb;
     const changes = diffTrees(objects, this.worktreeTree(), readCommit(objects, tip).tree);
-    this.followLanding(exchange, tip);
+    this.followLanding(exchange, tip, () => this.batch?.settlePushed(landed));
     const together = { tip, pulled: 0, merged: [], settled: [], rewritten: false };
-    const done = { staged: new StagedObjects(objects), together, edited: landed, target: tip, changes };
+    const edited = this.pushed.get(landed);
+    const done = { staged: new StagedObjects(objects), together, edited, target: tip, changes };
     return this.outcome(done, { landed: true, pushed: 1 });
   }
 
@@ -255,7 +314,8 @@ class Cycle {
    */
   private async planUpon(remote: Oid | undefined, known: Oid | undefined): Promise<Planned> {
     const staged = new StagedObjects(this.kb.objects);
-    const together = integrate({
+    this.remade.clear();
+    const together = await integrate({
       staged,
       shallow: this.kb.shallow(),
       local: this.edits?.commit ?? this.branch.commit,
@@ -263,6 +323,7 @@ class Cycle {
       tracking: known,
       committer: this.identities.committer,
       conflicts: { policy: this.plan.onConflict ?? 'fail', mark: this.conflictMark() },
+      remake: (commit, tip) => this.remakeSaved(commit, tip),
     });
     if (together.rewritten && this.branch.commit !== undefined) {
       this.backUp(this.branch.commit, 'the remote branch was rewritten');
@@ -275,6 +336,27 @@ class Cycle {
     return this.planEdit(staged, together);
   }
 
+  /** A note that was saved locally is written again, as within a batch that lost the race. */
+  private async remakeSaved(commit: Oid, tip: Tip): Promise<Oid | undefined> {
+    const entry = findSavedNote(this.kb, commit);
+    if (entry === undefined) return undefined;
+    try {
+      const written = await writeNote(this.kb, tip, entry);
+      if (written.kind === 'none') return tip.commit;
+      this.remade.set(written.commit, entry);
+      return written.commit;
+    } catch (error) {
+      if (isKbError(error, 'E_USAGE') || isKbError(error, 'E_CONFLICT')) return undefined; // merged as text then
+      throw error;
+    }
+  }
+
+  /** Notes that stay local commits for now can be made again when they go out. */
+  private saveNotes(pushed?: Oid): void {
+    if (this.upstream === undefined) return;
+    saveNotes(this.kb, new Map([...this.remade, ...(this.batch?.notesOf(pushed) ?? [])]));
+  }
+
   /** `conflict 2026-11-20 HOST`, in the user's own time. */
   private conflictMark(): string {
     const { clock, identity } = this.kb.surroundings;
@@ -285,11 +367,25 @@ class Cycle {
 
   private async planEdit(staged: StagedObjects, together: Integrated): Promise<Planned> {
     const { tip } = together;
-    const tree = tip === undefined ? EMPTY_TREE : readCommit(staged, tip).tree;
-    const edited = await this.plan.edit?.({ commit: tip, tree, staged }, this.identities);
-    const target = edited ?? tip;
-    const changes = target === undefined ? [] : this.requireRoom(staged, target);
-    return { staged, together, edited, target, changes };
+    const edited = await this.plan.edit?.(this.tipAt(tip, staged), this.identities);
+    const own = edited ?? tip;
+    const changes = own === undefined ? [] : this.requireRoom(staged, own);
+    return this.planRiders({ staged, together, edited, target: own, changes }, 'all');
+  }
+
+  /** Puts the batch's notes upon a plan; `new`: those that came since. */
+  private async planRiders(plan: Planned, which: 'all' | 'new'): Promise<Planned> {
+    const { staged } = plan;
+    const before = this.worktreeTree();
+    const target = await this.batch?.plan(this.tipAt(plan.target, staged), which, (path, tree) => {
+      const change = {
+        path,
+        ...optional('before', leafAt(staged, before, path)),
+        ...optional('after', leafAt(staged, tree, path)),
+      };
+      requireNothingInTheWay(this.kb, [change], this.safeIndex());
+    });
+    return { ...plan, target: target ?? plan.target };
   }
 
   /** What is about to leave the branch's history stays reachable by name. */
@@ -321,19 +417,26 @@ class Cycle {
    * Once the push has landed, nothing that goes wrong on this side may make the edit look failed: the
    * caller would repeat it. The branch then simply stays behind, and the next sync brings it up.
    */
-  private followLanding(exchange: Exchange, target: Oid): void {
+  private followLanding(exchange: Exchange, target: Oid, settle: () => void): void {
     const { kb } = this;
-    try {
+    const follow = (what: string, work: () => void): void => {
+      try {
+        work();
+      } catch (error) {
+        const known = asStorageError(error, 'update the local copy');
+        if (!(known instanceof KbError)) throw known;
+        const text = `it landed on the remote as ${target.slice(0, 10)}, but ${what}: ${known.message}; next: kb sync`;
+        kb.surroundings.report({ kind: 'warning', text });
+      }
+    };
+    follow('the local copy could not follow', () => {
       exchange.remember(target);
       // A file may have been edited while the push was under way.
       this.requireRoom(new StagedObjects(kb.objects), target);
       this.advanceTo(target);
-    } catch (error) {
-      const known = asStorageError(error, 'update the local copy');
-      if (!(known instanceof KbError)) throw known;
-      const text = `it landed on the remote as ${target.slice(0, 10)}, but the local copy could not follow: ${known.message}; next: kb sync`;
-      kb.surroundings.report({ kind: 'warning', text });
-    }
+      forgetSavedNotes(kb, this.branch.ref);
+    });
+    follow('those who wait for it could not be told', settle);
   }
 
   private advanceTo(target: Oid): void {
@@ -347,21 +450,32 @@ class Cycle {
       index: this.safeIndex(),
       ...(edits === undefined ? {} : { entries: edits.entries }),
     });
+    if (edits !== undefined) forgetCollected(kb);
   }
 
   /** No remote, or the command asked for none: the edit becomes a local commit and nothing else. */
   private async keepLocally(): Promise<CycleOutcome> {
-    const tip = this.edits?.commit ?? this.branch.commit;
-    const next = await this.planEdit(new StagedObjects(this.kb.objects), {
-      tip,
-      pulled: 0,
-      merged: [],
-      settled: [],
-      rewritten: false,
-    });
-    next.staged.persist();
-    if (next.target !== undefined) this.advanceTo(next.target);
+    const { batch } = this;
+    if (batch?.isInDoubt === true) this.settleInherited(batch, undefined);
+    batch?.takeWaiting();
+    const next = await this.planLocally();
+    batch?.settle(false);
     return this.outcome(next, { landed: false });
+  }
+
+  /** The plan upon the local branch alone, carried out. */
+  private async planLocally(): Promise<Planned> {
+    this.remade.clear(); // local commits stay as they are
+    const tip = this.edits?.commit ?? this.branch.commit;
+    const together = { tip, pulled: 0, merged: [], settled: [], rewritten: false };
+    const next = await this.planEdit(new StagedObjects(this.kb.objects), together);
+    next.staged.persist();
+    if (next.target !== undefined) {
+      this.batch?.record('local', next.target);
+      this.saveNotes();
+      this.advanceTo(next.target);
+    }
+    return next;
   }
 
   /**
@@ -369,19 +483,28 @@ class Cycle {
    * A commit whose push got no reply is kept as it is, under the same id, so that it can never land twice.
    */
   private async savedLocally(cause: KbError): Promise<KbError> {
+    const { batch } = this;
+    if (batch?.isInDoubt === true) this.settleInherited(batch, undefined);
+    // What a dead holder has pushed may land yet; a second commit of the same note, kept here, would land as well.
+    if (batch?.isInDoubt === true) batch.holdBackEntries();
     let kept = this.exchange?.lastInDoubt;
-    if (kept !== undefined) this.advanceTo(kept);
-    else if (this.plan.edit !== undefined || this.edits !== undefined) {
-      const outcome = await this.keepLocally();
-      kept = outcome.edited ?? outcome.after;
+    if (kept !== undefined) {
+      this.saveNotes(kept);
+      this.advanceTo(kept);
+    } else if (this.hasOwn()) {
+      const next = await this.planLocally();
+      kept = next.edited ?? next.target;
     }
     if (kept === undefined) return cause;
-    return new KbError('E_NETWORK', `${cause.message}; the edit is saved locally as ${kept.slice(0, 10)}`, {
-      cause,
-      hint: 'it goes out with the next: kb sync',
-      retryable: cause.retryable,
-      details: { ...cause.details, saved: kept },
-    });
+    const saved = (commit: Oid): KbError =>
+      new KbError('E_NETWORK', `${cause.message}; the edit is saved locally as ${commit.slice(0, 10)}`, {
+        cause,
+        hint: 'it goes out with the next: kb sync',
+        retryable: cause.retryable,
+        details: { ...cause.details, saved: commit },
+      });
+    batch?.settleSaved(saved, this.exchange?.lastInDoubt);
+    return saved(kept);
   }
 
   private outcome(

@@ -2,7 +2,7 @@ import { KbError } from '../errors.js';
 import type { Oid } from '../git/ids.js';
 import { commitsSince, isAncestor, writeShallow } from '../git/objects/history.js';
 import { objectsToSend } from '../git/objects/objects-to-send.js';
-import type { Remote } from '../remote/remote.js';
+import type { FetchRequest, Remote } from '../remote/remote.js';
 import { retryDelays } from '../remote/retry.js';
 import { connect } from './connect.js';
 import type { Kb, Upstream } from './open.js';
@@ -163,29 +163,38 @@ export class Exchange {
     this.remote.close();
   }
 
+  /** Makes a shallow history whole: what was asked about may lie where it ends (one request). */
+  async bringHistory(tip: Oid): Promise<void> {
+    const { kb } = this;
+    kb.surroundings.report({ kind: 'step', text: 'fetching the whole history, to look for the key' });
+    await this.receive({ wants: [tip], haves: [tip], shallow: kb.shallow(), deepenTo: 'full' });
+  }
+
   /** Objects are stored and verified before any ref names them: a fetch that is cut leaves nothing behind. */
   private async bring(tip: Oid, seen: Oid | undefined, own: Oid | undefined): Promise<void> {
-    const { kb, remote } = this;
+    const { kb } = this;
     if (!this.rules.mayPull) throw this.movedWithoutPull();
-    if (tip !== own) {
-      const receiver = kb.objects.receivePack({});
-      try {
-        const result = await remote.fetch({
-          wants: [tip],
-          haves: [...new Set([seen, own].filter((oid) => oid !== undefined))],
-          shallow: kb.shallow(),
-          sink: receiver,
-          onProgress: (progress) => kb.surroundings.report({ kind: 'progress', ...progress }),
-        });
-        if (result.empty) receiver.abort();
-        else receiver.finish();
-        this.noteShallow(result);
-      } catch (error) {
-        receiver.abort();
-        throw error;
-      }
-    }
+    const haves = [...new Set([seen, own].filter((oid) => oid !== undefined))];
+    if (tip !== own) await this.receive({ wants: [tip], haves, shallow: kb.shallow() });
     this.remember(tip);
+  }
+
+  private async receive(request: Omit<FetchRequest, 'sink' | 'onProgress'>): Promise<void> {
+    const { kb, remote } = this;
+    const receiver = kb.objects.receivePack({});
+    try {
+      const result = await remote.fetch({
+        ...request,
+        sink: receiver,
+        onProgress: (progress) => kb.surroundings.report({ kind: 'progress', ...progress }),
+      });
+      if (result.empty) receiver.abort();
+      else receiver.finish();
+      this.noteShallow(result);
+    } catch (error) {
+      receiver.abort();
+      throw error;
+    }
   }
 
   private noteShallow(result: { readonly shallow: readonly Oid[]; readonly unshallow: readonly Oid[] }): void {

@@ -20,6 +20,8 @@ export interface IntegrateRequest {
   readonly committer: Signature;
   /** Default: a conflict stops everything. */
   readonly conflicts?: ConflictRules;
+  /** Makes the edit of a local commit again upon the tip, where its text can't simply be merged; undefined: unknown. */
+  readonly remake?: (commit: Oid, tip: { commit: Oid; tree: Oid; staged: StagedObjects }) => Promise<Oid | undefined>;
 }
 
 const STOP: ConflictRules = { policy: 'fail', mark: '' };
@@ -43,7 +45,7 @@ export interface Integrated {
  * commit where the local history itself holds merges.
  * @throws KbError E_CONFLICT with details.conflicts; nothing was changed
  */
-export function integrate(request: IntegrateRequest): Integrated {
+export async function integrate(request: IntegrateRequest): Promise<Integrated> {
   const { staged, shallow, local, remote, tracking } = request;
   const nothing = { pulled: 0, merged: [], settled: [], rewritten: false };
   if (remote === undefined || local === remote) return { ...nothing, tip: local ?? remote };
@@ -59,18 +61,20 @@ export function integrate(request: IntegrateRequest): Integrated {
   const knowsTracking = tracking !== undefined && isAncestor(staged, tracking, local, shallow);
   const rewritten = knowsTracking && !isAncestor(staged, tracking, remote, shallow);
   if (bases.includes(remote) && !rewritten) return { ...nothing, tip: local };
-  const fork = knowsTracking ? tracking : bases[0];
+  const fork = rewritten ? tracking : bases[0];
   if (fork === local) return { ...nothing, tip: remote, pulled, rewritten };
   const own = commitsSince(staged, fork, local, shallow);
-  const done = own.hasMerges ? mergeOnto(request, local, remote, bases[0]) : replayOnto(request, own.commits, remote);
+  const done = own.hasMerges
+    ? mergeOnto(request, local, remote, bases[0])
+    : await replayOnto(request, own.commits, remote);
   return { ...done, pulled, rewritten };
 }
 
-function replayOnto(
+async function replayOnto(
   request: IntegrateRequest,
   commits: readonly Oid[],
   onto: Oid,
-): Pick<Integrated, 'tip' | 'merged' | 'settled'> {
+): Promise<Pick<Integrated, 'tip' | 'merged' | 'settled'>> {
   const { staged } = request;
   const merged = new Set<RepoPath>();
   const settled: Settled[] = [];
@@ -80,6 +84,13 @@ function replayOnto(
     const commit = readCommit(staged, oid);
     const before = parentTree(staged, commit, request.shallow.has(oid));
     const applied = applyChanges(staged, tree, diffTrees(staged, before, commit.tree), request.conflicts ?? STOP);
+    const isPlain = applied.conflicts.length + applied.settled.length === 0 && applied.tree !== tree;
+    const remade = isPlain ? undefined : await request.remake?.(oid, { commit: tip, tree, staged });
+    if (remade !== undefined) {
+      tip = remade;
+      tree = readCommit(staged, tip).tree;
+      continue;
+    }
     if (applied.conflicts.length > 0) throw conflictError(applied.conflicts, onto, oid);
     for (const path of applied.merged) merged.add(path);
     settled.push(...applied.settled);

@@ -3,8 +3,8 @@ import { KbError } from '../errors.js';
 import type { FileMode } from '../git/objects/tree.js';
 import type { RepoPath } from '../git/paths.js';
 import { collisionKey } from '../git/worktree/collisions.js';
-import { pathProblem } from '../git/worktree/path-rules.js';
 import { printable } from '../printable.js';
+import { asNotePath, existingPath, folderOf, requireRegular } from './note-path.js';
 import { appendText } from './notes/append.js';
 import { logLine } from './notes/log-line.js';
 import { composeNote } from './notes/compose.js';
@@ -39,7 +39,7 @@ export interface NoteText {
   readonly frontmatter: boolean;
   /** Fixed when the command starts, so that waiting for the lock does not change a note's date. */
   readonly now: LocalTime;
-  readonly settings: Settings;
+  readonly settings: Pick<Settings, 'notes'>;
 }
 
 export interface PlannedNote {
@@ -54,9 +54,7 @@ export interface PlannedNote {
  * @throws KbError E_USAGE, E_CONFLICT (`ifMatch`)
  */
 export async function planNote(view: TipView, request: NoteText): Promise<PlannedNote> {
-  if (request.text.trim() === '') {
-    throw new KbError('E_USAGE', 'the note is empty', { hint: 'give its text: kb note "…", or pipe it in' });
-  }
+  if (request.text.trim() === '') throw emptyNote();
   const { target } = request;
   switch (target.kind) {
     case 'new':
@@ -68,6 +66,10 @@ export async function planNote(view: TipView, request: NoteText): Promise<Planne
     case 'replace':
       return planReplace(view, request, target);
   }
+}
+
+export function emptyNote(): KbError {
+  return new KbError('E_USAGE', 'the note is empty', { hint: 'give its text: kb note "…", or pipe it in' });
 }
 
 async function planNew(
@@ -176,7 +178,7 @@ function planReplace(view: TipView, request: NoteText, target: Extract<NoteTarge
   };
 }
 
-function dailySettings(view: TipView, settings: Settings): DailySettings {
+function dailySettings(view: TipView, settings: NoteText['settings']): DailySettings {
   const obsidian = view.readSettings(DAILY_SETTINGS_PATH);
   const found = parseDailySettings(obsidian?.toString('utf8'));
   const own = settings.notes.daily;
@@ -194,7 +196,7 @@ function expandDaily(view: TipView, template: string, path: RepoPath, now: Local
   return expandTemplate(file.toString('utf8'), { title: posix.basename(path, '.md'), content: '', now });
 }
 
-function readTemplate(view: TipView, settings: Settings, name: string): string {
+function readTemplate(view: TipView, settings: NoteText['settings'], name: string): string {
   const path = templatePath(settings, name);
   const file = view.readSettings(asNotePath(path));
   if (file !== undefined) return file.toString('utf8');
@@ -203,7 +205,7 @@ function readTemplate(view: TipView, settings: Settings, name: string): string {
   });
 }
 
-function templatePath(settings: Settings, name: string): string {
+function templatePath(settings: NoteText['settings'], name: string): string {
   return posix.join(settings.notes.templates, withMarkdownEnding(name));
 }
 
@@ -211,35 +213,7 @@ function withMarkdownEnding(name: string): string {
   return /\.[a-z0-9]{1,8}$/i.test(name) ? name : `${name}.md`;
 }
 
-function folderOf(path: string): string {
-  const folder = posix.dirname(path);
-  return folder === '.' ? '' : folder;
-}
-
 function asFolder(text: string): string {
   const folder = text.normalize('NFC').replace(/^\.\//, '').replace(/\/+$/, '');
   return folder === '' || folder === '.' ? '' : asNotePath(folder);
-}
-
-/** A path that a person or script gave, as a path inside the KB. @throws KbError E_USAGE */
-function asNotePath(text: string): RepoPath {
-  const path = text.normalize('NFC').replace(/^(\.\/)+/, '');
-  const problem = pathProblem(path);
-  if (problem !== undefined) {
-    throw new KbError('E_USAGE', `${printable(text)} cannot be a note's path: ${problem}`, {
-      hint: 'give a path inside the KB, such as inbox/idea.md',
-    });
-  }
-  return path as RepoPath;
-}
-
-/** Files may be stored in either normal form; a path that was typed names the one that is there. */
-function existingPath(view: TipView, text: string): RepoPath {
-  const path = asNotePath(text);
-  const forms = [text as RepoPath, path, path.normalize('NFD') as RepoPath];
-  return forms.find((form) => pathProblem(form) === undefined && view.read(form) !== undefined) ?? path;
-}
-
-function requireRegular(path: RepoPath, mode: FileMode): void {
-  if (mode === 0o120000) throw new KbError('E_USAGE', `${printable(path)} is a symlink; kb writes through none`);
 }

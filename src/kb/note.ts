@@ -1,17 +1,19 @@
-import type { Identities } from '../config/identity.js';
+import { resolveIdentity } from '../config/identity.js';
 import { KbError } from '../errors.js';
 import type { Oid } from '../git/ids.js';
-import { serializeCommit } from '../git/objects/commit.js';
-import type { Leaf } from '../git/objects/tree.js';
-import { editTree } from '../git/objects/tree-edit.js';
 import type { RepoPath } from '../git/paths.js';
-import { describeChanges, type FileChange } from './changes.js';
-import { runCycle, type CyclePlan, type Tip } from './cycle.js';
-import { findNoteById, idTrailer } from './note-id.js';
-import { planNote, type NoteText, type PlannedNote } from './note-plan.js';
-import { openTipView } from './tip-view.js';
-import { upstreamOf, type Kb } from './open.js';
+import { processWord } from '../lock/process-word.js';
+import { Batch } from './batch.js';
+import type { FileChange } from './changes.js';
+import { runCycleUnder } from './cycle.js';
+import { openQueue } from './group-commit.js';
+import { holdKb } from './hold.js';
+import type { NoteEntry } from './note-entry.js';
+import { emptyNote, planNote, type NoteText, type PlannedNote } from './note-plan.js';
+import { checkedOutBranch, optional, upstreamOf, type Kb } from './open.js';
 import { permalink } from './permalink.js';
+import { submitNote, type Submitted } from './submit-note.js';
+import { openTipView } from './tip-view.js';
 
 export interface NoteRequest extends NoteText {
   readonly message?: string;
@@ -38,75 +40,68 @@ export interface NoteResult {
 }
 
 /**
- * Writes a note, or adds to one, in one cycle.
- * @throws KbError E_USAGE (empty text, bad path), E_CONFLICT (`ifMatch` no longer holds), and as runCycle
+ * Writes a note, or adds to one, in one cycle: its own, or that of the holder of the lock.
+ * @throws KbError E_USAGE (empty text, bad path), E_CONFLICT (`ifMatch` no longer holds), E_QUEUED, and as runCycle
  */
 export async function addNote(kb: Kb, request: NoteRequest): Promise<NoteResult> {
   const { clock } = kb.surroundings;
   const start = clock.monotonic();
-  // A push in doubt may land although a later plan, with another path, took its place.
-  const paths = new Map<Oid, RepoPath>();
-  // A repeated id adds nothing to the tip; the commit that carries it is reported instead.
-  let repeated: Oid | undefined;
-
-  const edit: CyclePlan['edit'] = async (tip, identities) => {
-    const earlier = request.id === undefined ? undefined : findNoteById(kb, tip, request.id);
-    repeated = earlier?.commit;
-    if (earlier !== undefined) {
-      paths.set(earlier.commit, earlier.path);
-      return undefined;
-    }
-    const note = await planNote(openTipView(kb, tip), request);
-    const commit = commitNote(tip, note, request, identities);
-    // Nothing to commit: the tip holds exactly these bytes already.
-    const holder = commit ?? tip.commit;
-    if (holder !== undefined) paths.set(holder, note.path);
-    return commit;
-  };
-
-  const outcome = await runCycle(kb, {
-    operation: 'note',
-    pull: request.pull,
-    push: request.push && kb.settings.autoPush,
-    edit,
-  });
-  const commit = repeated ?? outcome.edited ?? outcome.after;
-  const path = commit === undefined ? undefined : paths.get(commit);
-  if (path === undefined || commit === undefined) throw new KbError('E_INTERNAL', 'the cycle ended without a note');
-  const upstream = upstreamOf(kb, outcome.branch);
+  if (request.text.trim() === '') throw emptyNote();
+  const entry = entryOf(kb, request);
+  const goesAlone = !request.pull || !request.push || !kb.settings.autoPush;
+  const { answer, waitedMs } = goesAlone ? await writeAlone(kb, request, entry) : await submitNote(kb, entry);
+  if (answer.kind === 'failed') throw answer.error;
+  const { path, commit, branch, landed, batch, change } = answer;
+  const upstream = upstreamOf(kb, branch);
   return {
     kb: kb.root,
     path,
     commit,
-    branch: outcome.branch,
-    landed: outcome.landed,
+    branch,
+    landed,
     queued: false,
     position: null,
-    batch: outcome.landed && repeated === undefined ? 1 : 0,
-    url: upstream === undefined || !outcome.landed ? null : permalink(upstream.url, commit, path),
+    batch: landed ? batch : 0,
+    url: upstream === undefined || !landed ? null : permalink(upstream.url, commit, path),
     wikilink: `[[${path.replace(/\.md$/, '').replace(/^.*\//, '')}]]`,
-    changes: repeated !== undefined ? [] : describeChanges(outcome.changes.filter((change) => change.path === path)),
-    waitedMs: outcome.waitedMs,
+    changes: change === 'none' ? [] : [{ path, kind: change }],
+    waitedMs,
     durationMs: Math.round(clock.monotonic() - start),
   };
 }
 
-function commitNote(tip: Tip, note: PlannedNote, request: NoteRequest, identities: Identities): Oid | undefined {
-  const leaf: Leaf = { mode: note.mode, oid: tip.staged.add('blob', note.data) };
-  const tree = editTree(tip.staged, tip.tree, new Map([[note.path, leaf]]));
-  if (tree === tip.tree) return undefined;
-  const message = request.message ?? `${note.verb} ${note.path}`;
-  const trailer = request.id === undefined ? '' : `\n${idTrailer(request.id)}\n`;
-  return tip.staged.add(
-    'commit',
-    serializeCommit({
-      tree,
-      parents: tip.commit === undefined ? [] : [tip.commit],
-      author: identities.author,
-      committer: identities.committer,
-      message: `${message.trimEnd()}\n${trailer}`,
-    }),
-  );
+/** Who writes is settled here and now: another process may do the writing. @throws KbError E_USAGE, E_UNSAFE_STATE */
+function entryOf(kb: Kb, request: NoteRequest): NoteEntry {
+  if (request.message?.includes('\0') === true)
+    throw new KbError('E_USAGE', 'the message of a commit can hold no NUL character', { hint: 'leave it out' });
+  const { env, clock, identity } = kb.surroundings;
+  const nowMs = clock.wall();
+  const { push: _push, pull: _pull, message, id, ...note } = request;
+  return {
+    note,
+    ...optional('message', message),
+    ...optional('id', id),
+    identities: resolveIdentity({ settings: kb.settings, env, nowMs, offsetMinutes: clock.offsetMinutes(nowMs) }),
+    branch: checkedOutBranch(kb).ref,
+    waiter: {
+      word: processWord(identity),
+      user: identity.user,
+      host: identity.host,
+      pid: identity.pid,
+      since: new Date(nowMs).toISOString(),
+    },
+  };
+}
+
+/** A note that is not to be pushed, or not upon what the remote has, cannot go out with others that are. */
+function writeAlone(kb: Kb, { pull, push }: NoteRequest, entry: NoteEntry): Promise<Submitted> {
+  return holdKb(kb, 'note', async (hold) => {
+    const batch = Batch.alone(kb, openQueue(kb), hold, entry);
+    await runCycleUnder(kb, { operation: 'note', pull, push: push && kb.settings.autoPush, batch }, hold);
+    const answer = batch.ownAnswer;
+    if (answer === undefined) throw new KbError('E_INTERNAL', 'the cycle ended without an answer to its note');
+    return { answer, waitedMs: Math.round(hold.waitedMs) };
+  });
 }
 
 /** What `addNote` would write now, from the local state alone: no lock, no network, nothing changed. */

@@ -8,6 +8,7 @@ import { connect } from './connect.js';
 import { readLastSync, type LastSync } from './last-sync.js';
 import { scanLocalEdits, type LocalEdit } from './local-edits.js';
 import { upstreamOf, type Kb } from './open.js';
+import { readQueue, type QueueItem } from './queue-status.js';
 import { measureDisk, type DiskUse } from './disk-use.js';
 
 export interface StatusLock {
@@ -38,7 +39,7 @@ export interface Status {
   readonly conflicts: readonly string[];
   readonly fileCount: number;
   readonly lock: StatusLock;
-  readonly queue: readonly never[];
+  readonly queue: readonly QueueItem[];
   /** Local commits that the remote does not have. */
   readonly unpushed: number | null;
   readonly lastSync: LastSync | null;
@@ -77,7 +78,7 @@ export async function readStatus(kb: Kb, request: StatusRequest): Promise<Status
     conflicts: [...new Set([...index.unmergedPaths(), ...(lastSync?.conflicts ?? [])])],
     fileCount: index.entryCount,
     lock: describeLock(kb),
-    queue: [],
+    queue: readQueue(kb),
     unpushed: tracking === undefined ? null : (compared?.ahead ?? null),
     lastSync,
     disk: measureDisk(disk, kb.root, kb.gitDir),

@@ -3,7 +3,15 @@ import { currentProcess, type ProcessIdentity } from '../lock/owner.js';
 
 /** What a use case tells while it works; whoever calls decides whether and how to show it. */
 export type Report =
-  | { readonly kind: 'waiting'; readonly holder: string | undefined; readonly waitedMs: number }
+  | {
+      readonly kind: 'waiting';
+      readonly holder: string | undefined;
+      readonly waitedMs: number;
+      /** 1: next. */
+      readonly place: number;
+      /** Time left until the wait is given up, ms. */
+      readonly givesUpInMs: number;
+    }
   | { readonly kind: 'step'; readonly text: string }
   | {
       readonly kind: 'progress';

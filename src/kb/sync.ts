@@ -7,7 +7,8 @@ import { compareWithTracking } from './ahead-behind.js';
 import { describeChanges, type FileChange } from './changes.js';
 import type { ConflictPolicy, Settled } from './apply-changes.js';
 import { connect } from './connect.js';
-import { runCycle, type CycleOutcome } from './cycle.js';
+import type { CycleOutcome, CyclePlan } from './cycle.js';
+import { runCycle } from './group-commit.js';
 import { collectEdits, scanLocalEdits } from './local-edits.js';
 import { checkedOutBranch, upstreamOf, type Kb } from './open.js';
 import { requireSafeState } from './safe-state.js';
@@ -48,7 +49,7 @@ export interface SyncResult {
 export async function sync(kb: Kb, request: SyncRequest): Promise<SyncResult> {
   const { clock } = kb.surroundings;
   const start = clock.monotonic();
-  const outcome = await runCycle(kb, {
+  const plan: CyclePlan = {
     operation: 'sync',
     ...(request.onConflict === undefined ? {} : { onConflict: request.onConflict }),
     pull: request.direction !== 'push',
@@ -64,7 +65,8 @@ export async function sync(kb: Kb, request: SyncRequest): Promise<SyncResult> {
             return undefined;
           },
         }),
-  });
+  };
+  const outcome = await runCycle(kb, plan);
   return {
     result: resultOf(outcome),
     branch: outcome.branch,

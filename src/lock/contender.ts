@@ -1,10 +1,11 @@
+import { join } from 'node:path';
 import type { lockSync } from 'proper-lockfile';
 import type { Disk } from '../disk/disk.js';
 import { isErrno } from '../disk/durable.js';
 import type { LockClock } from './clock.js';
 import { HeldDirectory } from './held-directory.js';
 import { lookAtLock, type LockPaths, type LockSight } from './layout.js';
-import { Place, readLine, readWaiter, sweepLeftovers, sweepWaiter, type Waiter } from './line.js';
+import { Place, readLine, readWaiter, sweepLeftovers, sweepWaiter, type PlaceName, type Waiter } from './line.js';
 import type { LivenessProbe } from './liveness.js';
 import { Observer } from './observer.js';
 import type { OwnerRecord } from './owner.js';
@@ -65,6 +66,11 @@ export class Contender {
   /** @throws KbError E_NO_KB, E_UNSAFE_STATE; the file system's errors */
   join(): void {
     this.place.join();
+  }
+
+  /** This waiter's name in the line: `readLine` sorts by it. */
+  get placeName(): PlaceName {
+    return this.place.placeName;
   }
 
   /** Also after an error. Never fails. */
@@ -134,10 +140,11 @@ export class Contender {
     try {
       // `since` is when the lock was got, not when waiting began.
       if (this.looks > 1) this.place.rewrite({ ...this.record, since: new Date(clock.wallMs()).toISOString() });
-      giveBack = this.lock(this.paths.directory, {
+      // proper-lockfile knows its locks by this name: two of one process, one of them lost, must not share it.
+      giveBack = this.lock(join(this.paths.directory, directory.id), {
         lockfilePath: this.paths.lock,
         fs: directory.fileSystem,
-        realpath: false, // done by the caller, once
+        realpath: false, // there is no such file
         retries: 0,
         stale: Infinity, // proper-lockfile's own way to take over lets several in: never
         update: heartbeatMs,

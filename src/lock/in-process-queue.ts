@@ -1,35 +1,52 @@
 /**
- * The line inside one process, by KB: first come, first served, at no cost of disk. Only its first joins the
- * line on disk, so a process with a hundred callers waits as one.
+ * The line inside one process, by KB: first come, first served, at no cost of disk. Callers that share a turn
+ * (notes, which one of them can take along for all) go on together; every other caller goes on alone.
  */
 export class InProcessQueue {
-  private readonly lines = new Map<string, Array<() => void>>();
+  private readonly lines = new Map<string, Caller[]>();
 
   /** @returns a turn whose `leave` must be called, once, whether it came or not */
-  join(key: string): Turn {
+  join(key: string, isShared: boolean): Turn {
     const line = this.lines.get(key) ?? [];
     this.lines.set(key, line);
     let start!: () => void;
     const came = new Promise<void>((resolve) => (start = resolve));
-    line.push(start);
-    if (line.length === 1) start();
+    const caller: Caller = { isShared, start };
+    line.push(caller);
+    startFirst(line);
     return {
       came,
-      place: () => line.indexOf(start) + 1,
+      hasCome: () => line.slice(0, countFirst(line)).includes(caller),
+      place: () => line.indexOf(caller) + 1,
       leave: () => {
-        const place = line.indexOf(start);
-        line.splice(place, 1);
+        line.splice(line.indexOf(caller), 1);
         if (line.length === 0) this.lines.delete(key);
-        else if (place === 0) line[0]?.();
+        else startFirst(line);
       },
     };
   }
 }
 
+interface Caller {
+  readonly isShared: boolean;
+  readonly start: () => void;
+}
+
 export interface Turn {
-  /** Resolves when everyone ahead has left. */
+  /** Resolves when it is this one's turn. */
   readonly came: Promise<void>;
-  /** 1: it is this one's turn. */
+  hasCome(): boolean;
+  /** 1: first in line. */
   place(): number;
   leave(): void;
+}
+
+/** How many callers, from the first on, have their turn now. */
+function countFirst(line: readonly Caller[]): number {
+  const alone = line.findIndex(({ isShared }) => !isShared);
+  return alone < 0 ? line.length : Math.max(1, alone);
+}
+
+function startFirst(line: readonly Caller[]): void {
+  for (const { start } of line.slice(0, countFirst(line))) start();
 }

@@ -17,9 +17,13 @@ import {
 const WAITER = /^wait_(\d{9})_([0-9a-f]{32})$/;
 const HIGHEST_NUMBER = 999_999_999;
 
+/** `NUMBER_ID` with nine digits of number: places in the order of their names. */
+export type PlaceName = string & { readonly __brand: 'PlaceName' };
+
 /** A waiter as others see it. */
 export interface Waiter {
   readonly name: string;
+  readonly place: PlaceName;
   readonly number: number;
 }
 
@@ -45,8 +49,12 @@ export class Place {
     return this.record;
   }
 
+  get placeName(): PlaceName {
+    return `${String(this.number ?? 0).padStart(9, '0')}_${this.record.id}` as PlaceName;
+  }
+
   get name(): string {
-    return `wait_${String(this.number ?? 0).padStart(9, '0')}_${this.record.id}`;
+    return `wait_${this.placeName}`;
   }
 
   get path(): string {
@@ -59,12 +67,22 @@ export class Place {
 
   /**
    * Joins the line, or joins it again under the old number after others took this waiter for dead and swept it.
+   *
+   * The place is made out of the protocol and moved into the line: a waiter without a record, which those behind it
+   * could pass over only after a while, is never seen, wherever its process was killed.
    * @throws KbError E_NO_KB, E_UNSAFE_STATE; the file system's errors
    */
   join(): void {
     withSide(this.disk, this.paths, () => {
-      this.number ??= nextNumber(readLine(listSide(this.disk, this.paths)));
-      makeOwnerDirectory(this.disk, this.paths, this.path, this.record);
+      const prepared = this.paths.inSide(goneName());
+      makeOwnerDirectory(this.disk, this.paths, prepared, this.record);
+      try {
+        this.number ??= nextNumber(readLine(listSide(this.disk, this.paths)));
+        this.disk.renameSync(prepared, this.path);
+      } catch (error) {
+        discard(this.disk, prepared);
+        throw error; // ENOENT: a holder swept it as anybody may; it is made again
+      }
     });
   }
 
@@ -85,7 +103,8 @@ export function readLine(names: readonly string[]): Waiter[] {
   const line: Waiter[] = [];
   for (const name of names) {
     const match = WAITER.exec(name);
-    if (match !== null) line.push({ name, number: Number(match[1]) });
+    if (match === null) continue;
+    line.push({ name, place: name.slice('wait_'.length) as PlaceName, number: Number(match[1]) });
   }
   return line.sort((a, b) => (a.name < b.name ? -1 : 1)); // numbers are padded, ids break ties
 }

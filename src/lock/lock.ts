@@ -3,16 +3,19 @@ import { nodeDisk, type Disk } from '../disk/disk.js';
 import { asStorageError, isErrno } from '../disk/durable.js';
 import { KbError } from '../errors.js';
 import { systemClock, type LockClock } from './clock.js';
-import { Contender, type Held } from './contender.js';
+import { Contender, type Held, type Waiting } from './contender.js';
 import { InProcessQueue, type Turn } from './in-process-queue.js';
 import { lookAtLock, LockPaths, type LockSight } from './layout.js';
-import { Place } from './line.js';
+import { Place, readLine, readWaiter, type PlaceName } from './line.js';
 import { livenessProbe, type LivenessProbe } from './liveness.js';
+import { withOutlivingChildren } from './outliving-child.js';
 import { currentProcess, describeOwner, type OwnerRecord, type ProcessIdentity } from './owner.js';
 import { removeLock, type Verdict } from './removal.js';
+import { listSide } from './side.js';
 import { Wait, type WaitReport } from './wait.js';
 
 export { LOCK_NAME, SIDE_NAME } from './layout.js';
+export type { PlaceName } from './line.js';
 export type { LockClock } from './clock.js';
 export type { Liveness, LivenessProbe } from './liveness.js';
 export type { WaitReport } from './wait.js';
@@ -35,6 +38,14 @@ export interface LockRequest {
   readonly onWait?: (report: WaitReport) => void;
   /** Ends the wait, not the work: that is the body's to do. */
   readonly signal?: AbortSignal;
+}
+
+/** A waiter whose work somebody else may do meanwhile: its wait then ends without the lock. */
+export interface ServedWaiter<T> {
+  /** Called once, before the first pause, with the waiter's place in line. */
+  enqueue(place: PlaceName): void;
+  /** Asked often, so it must be cheap. @returns undefined: not served yet */
+  answer(): { readonly value: T } | undefined;
 }
 
 export interface LockDependencies {
@@ -82,23 +93,26 @@ let watchesExit = false;
 /**
  * Runs `body` as the only one, of all processes on all hosts that share the directory, that has the KB's lock.
  * The lock is given back when the body ends in whatever way, and when the process exits.
+ * @param waiter may end the wait with a value of its own; `body` is then never called
  * @throws KbError E_LOCK_TIMEOUT (names the holder; details `holder`, `waitedMs`), E_INTERRUPTED, E_NO_KB,
- *   E_UNSAFE_STATE, E_STORAGE; and whatever `body` throws
+ *   E_UNSAFE_STATE, E_STORAGE; and whatever `body` or the waiter throws
  */
 export async function withLock<T>(
   request: LockRequest,
   body: (held: HeldLock) => Promise<T>,
   dependencies: Partial<LockDependencies> = {},
+  waiter?: ServedWaiter<T>,
 ): Promise<T> {
   const deps = complete(dependencies);
   if (!(request.timeoutMs >= 0)) throw new KbError('E_USAGE', `not a time to wait: ${request.timeoutMs} ms`);
   const paths = openPaths(deps.disk, request.directory);
   const wait = new Wait(deps.clock, paths.directory, request.timeoutMs, request.signal, request.onWait);
   wait.throwIfAborted();
-  const turn = queue.join(paths.directory);
+  const turn = queue.join(paths.directory, waiter !== undefined);
   try {
     await waitForTurn(turn, wait, deps, paths);
-    const held = await acquire(request, wait, deps, paths);
+    const held = await acquire(request, wait, deps, paths, waiter);
+    if ('value' in held) return held.value;
     try {
       const { directory } = held;
       return await body({
@@ -131,6 +145,30 @@ export function inspectLock(directory: string, dependencies: Partial<LockDepende
     const ageMs = Math.max(0, nowMs - Date.parse(owner.since));
     return { held: true, owner, stale: deps.liveness(owner) === 'dead', ageMs };
   });
+}
+
+/**
+ * Who waits for the lock, the next one first. Reads only.
+ * @returns the owner record each would hold the lock under; undefined where it cannot be read
+ */
+export function readWaiters(
+  disk: Disk,
+  directory: string,
+): { readonly place: PlaceName; readonly owner: OwnerRecord | undefined }[] {
+  return onDisk('look at the line', () => {
+    const paths = openPaths(disk, directory);
+    return readLine(listSide(disk, paths)).map((waiter) => ({
+      place: waiter.place,
+      owner: readWaiter(disk, paths, waiter),
+    }));
+  });
+}
+
+/** The places of `readWaiters`, without opening any record. */
+export function placesInLine(disk: Disk, directory: string): PlaceName[] {
+  return onDisk('look at the line', () =>
+    readLine(listSide(disk, openPaths(disk, directory))).map(({ place }) => place),
+  );
 }
 
 /**
@@ -198,20 +236,30 @@ export function releaseAllSync(): void {
 }
 
 async function waitForTurn(turn: Turn, wait: Wait, deps: LockDependencies, paths: LockPaths): Promise<void> {
-  while (turn.place() > 1) {
+  while (!turn.hasCome()) {
     const holder = onDisk('look at the lock', () => lookAtLock(deps.disk, paths)?.owner);
     wait.report(holder, turn.place(), true);
     await wait.pause(1000, holder, turn.came);
   }
 }
 
-async function acquire(request: LockRequest, wait: Wait, deps: LockDependencies, paths: LockPaths): Promise<Held> {
+async function acquire<T>(
+  request: LockRequest,
+  wait: Wait,
+  deps: LockDependencies,
+  paths: LockPaths,
+  waiter: ServedWaiter<T> | undefined,
+): Promise<Held | { readonly value: T }> {
   const { lockSync } = (await import('proper-lockfile')).default; // here, so that commands without a lock do not load it
   const contender = new Contender(deps, paths, lockSync, newRecord(deps, request.operation, request.command ?? ''));
   const leave = atExit(() => contender.leave());
+  const leaveLine = (): void => {
+    leave();
+    unfinished.delete(leave);
+  };
   try {
     onDisk(`lock ${paths.directory}`, () => contender.join());
-    for (;;) {
+    for (let isFirstLook = true; ; isFirstLook = false) {
       wait.throwIfAborted();
       const result = onDisk(`lock ${paths.directory}`, () => contender.look());
       if ('directory' in result) {
@@ -219,14 +267,38 @@ async function acquire(request: LockRequest, wait: Wait, deps: LockDependencies,
         unfinished.add(result.release);
         return result;
       }
+      if (isFirstLook) onDisk('queue the edit', () => waiter?.enqueue(contender.placeName));
       wait.report(result.owner, result.place, false);
-      await wait.pause(result.pauseMs, result.owner);
+      const answer = await pauseUnlessServed(wait, result, deps.clock, waiter);
+      if (answer === undefined) continue;
+      leaveLine();
+      return answer;
     }
   } catch (error) {
-    leave();
-    unfinished.delete(leave);
+    leaveLine();
     throw error;
   }
+}
+
+/** How often a waiter asks whether it was served, ms: this is what it waits longer than it must. */
+const ASK_EVERY_MS = 10;
+
+/** Waits until the next look at the lock is due, or until the waiter was served. */
+async function pauseUnlessServed<T>(
+  wait: Wait,
+  { owner, pauseMs }: Waiting,
+  clock: LockClock,
+  waiter: ServedWaiter<T> | undefined,
+): Promise<{ readonly value: T } | undefined> {
+  const answer = (): { readonly value: T } | undefined => onDisk('look for the answer', () => waiter?.answer());
+  const dueMs = clock.monotonicMs() + pauseMs;
+  for (let left = pauseMs; left > 0; left = dueMs - clock.monotonicMs()) {
+    const served = answer();
+    if (served !== undefined) return served;
+    await wait.pause(waiter === undefined ? left : Math.min(left, ASK_EVERY_MS), owner);
+    if (waiter === undefined) return undefined;
+  }
+  return answer();
 }
 
 /** The work is done, and its outcome is what the caller must hear, even if the lock cannot be removed now. */
@@ -294,7 +366,7 @@ function newRecord(deps: LockDependencies, operation: string, command: string): 
 function complete(given: Partial<LockDependencies>): LockDependencies {
   const disk = given.disk ?? nodeDisk;
   const identity = given.identity ?? currentProcess(disk);
-  const probe = given.liveness ?? livenessProbe(disk, identity);
+  const probe = given.liveness ?? withOutlivingChildren(livenessProbe(disk, identity), disk, identity);
   return {
     disk,
     identity,

@@ -13,12 +13,14 @@ export interface WaitReport {
   readonly inProcess: boolean;
   /** 1: next. */
   readonly place: number;
+  /** Time left until the wait is given up, ms. */
+  readonly givesUpInMs: number;
 }
 
 /** One caller's wait: how long it took, who is told about it, and when it ends without the lock. */
 export class Wait {
   private readonly startMs: number;
-  private lastReport: { atMs: number; holder: string | undefined; inProcess: boolean } | undefined;
+  private lastReport: { atMs: number; holder: string | undefined; place: number; inProcess: boolean } | undefined;
 
   constructor(
     private readonly clock: LockClock,
@@ -34,14 +36,16 @@ export class Wait {
     return this.clock.monotonicMs() - this.startMs;
   }
 
-  /** At once when waiting starts, when the holder changes, and every second. */
+  /** At once when waiting starts, when the holder or the place changes, and every second. */
   report(owner: OwnerRecord | undefined, place: number, inProcess: boolean): void {
     const atMs = this.clock.monotonicMs();
     const last = this.lastReport;
-    const isOldNews = last !== undefined && last.holder === owner?.id && last.inProcess === inProcess;
+    const isOldNews =
+      last !== undefined && last.holder === owner?.id && last.place === place && last.inProcess === inProcess;
     if (isOldNews && atMs - last.atMs < REPORT_EVERY_MS) return;
-    this.lastReport = { atMs, holder: owner?.id, inProcess };
-    this.onWait?.({ owner, waitedMs: this.waitedMs, inProcess, place });
+    this.lastReport = { atMs, holder: owner?.id, place, inProcess };
+    const { waitedMs } = this;
+    this.onWait?.({ owner, waitedMs, inProcess, place, givesUpInMs: Math.max(0, this.timeoutMs - waitedMs) });
   }
 
   /**

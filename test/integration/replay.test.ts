@@ -2,7 +2,7 @@ import { chmodSync, cpSync, existsSync, mkdirSync, readFileSync, rmSync } from '
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { nodeDisk } from '../../src/disk/disk.js';
+import { nodeDisk, type Disk } from '../../src/disk/disk.js';
 import { isKbError, type KbError } from '../../src/errors.js';
 import { asOid, type Oid } from '../../src/git/ids.js';
 import { readCommit } from '../../src/git/objects/commit.js';
@@ -21,6 +21,8 @@ import {
   write,
   type Site,
 } from '../support/crash-sweep.js';
+import { currentProcess } from '../../src/lock/owner.js';
+import { Killed } from '../support/failing-disk.js';
 import { git, makeTemporaryDirectory, nativeGit } from '../support/native-git.js';
 
 const COMMITTER = { name: 'Kb', email: 'kb@example.com', timestamp: 1_700_000_000, timezone: '+0000' };
@@ -113,10 +115,17 @@ class Histories {
     return tip;
   }
 
-  replay(base: Oid, local: Oid, remote: Oid): { tree: Oid } | { conflicts: readonly Conflict[] } {
+  async replay(base: Oid, local: Oid, remote: Oid): Promise<{ tree: Oid } | { conflicts: readonly Conflict[] }> {
     const staged = new StagedObjects(this.objects);
     try {
-      const { tip } = integrate({ staged, shallow: new Set(), local, remote, tracking: base, committer: COMMITTER });
+      const { tip } = await integrate({
+        staged,
+        shallow: new Set(),
+        local,
+        remote,
+        tracking: base,
+        committer: COMMITTER,
+      });
       return { tree: readCommit(staged, tip!).tree };
     } catch (error) {
       if (!isKbError(error, 'E_CONFLICT')) throw error;
@@ -155,13 +164,13 @@ describe.skipIf(!nativeGit.available)('replay, against git rebase (needs native 
     return steps.map((edits) => (files = edits.reduce((now, change) => change(now), files)));
   }
 
-  it('gives the same tree, or names the same files', () => {
+  it('gives the same tree, or names the same files', async () => {
     const seen = { clean: 0, conflict: 0 };
-    const property = fc.property(commits(3), commits(2), (ours, theirs) => {
+    const property = fc.asyncProperty(commits(3), commits(2), async (ours, theirs) => {
       const local = histories.grow(base, states(ours));
       const remote = histories.grow(base, states(theirs));
       const expected = histories.rebase(base, local, remote);
-      const actual = histories.replay(base, local, remote);
+      const actual = await histories.replay(base, local, remote);
       if ('tree' in expected) {
         seen.clean += 1;
         expect(actual).toEqual(expected);
@@ -174,7 +183,7 @@ describe.skipIf(!nativeGit.available)('replay, against git rebase (needs native 
       if ([...expected.unmerged, ...actual.conflicts.map(({ path }) => path)].some(touchesPlace)) return;
       expect(actual.conflicts.map(({ path }) => path).sort()).toEqual(expected.unmerged.sort());
     });
-    fc.assert(property, { numRuns: 60, seed: 20_260_102, endOnFailure: false });
+    await fc.assert(property, { numRuns: 60, seed: 20_260_102, endOnFailure: false });
     expect(seen.clean).toBeGreaterThan(10);
     expect(seen.conflict).toBeGreaterThan(10);
   });
@@ -228,10 +237,10 @@ describe.skipIf(!nativeGit.available)('replay, against git rebase (needs native 
     ],
     ['a folder in the place of a file', [set('place/in.md', ['mine'])], [set('new.md', ['theirs'])], 'clean'],
     ['a file in the place of a folder', [set('other', ['mine'])], [set('new.md', ['theirs'])], 'clean'],
-  ])('%s', (_what, ours, theirs, expected) => {
+  ])('%s', async (_what, ours, theirs, expected) => {
     const local = histories.grow(base, states([ours]));
     const remote = histories.grow(base, states([theirs]));
-    const actual = histories.replay(base, local, remote);
+    const actual = await histories.replay(base, local, remote);
     const native = histories.rebase(base, local, remote);
     if (expected === 'clean') expect(actual).toEqual(native);
     else {
@@ -241,7 +250,7 @@ describe.skipIf(!nativeGit.available)('replay, against git rebase (needs native 
     }
   });
 
-  it('keeps author, message and date of a replayed commit, and drops its signature', () => {
+  it('keeps author, message and date of a replayed commit, and drops its signature', async () => {
     const signed = git(histories.root, [
       'cat-file',
       'commit',
@@ -255,7 +264,14 @@ describe.skipIf(!nativeGit.available)('replay, against git rebase (needs native 
     );
     const remote = histories.grow(base, states([[set('a.md', ['theirs'])]]));
     const staged = new StagedObjects(histories.objects);
-    const { tip } = integrate({ staged, shallow: new Set(), local, remote, tracking: base, committer: COMMITTER });
+    const { tip } = await integrate({
+      staged,
+      shallow: new Set(),
+      local,
+      remote,
+      tracking: base,
+      committer: COMMITTER,
+    });
     const commit = readCommit(staged, tip!);
     expect(commit).toMatchObject({ parents: [remote], committer: COMMITTER });
     expect(commit.extraHeaders ?? []).toEqual([]);
@@ -263,17 +279,24 @@ describe.skipIf(!nativeGit.available)('replay, against git rebase (needs native 
     expect(commit.message.trim()).toBe('A subject\n\nand a body');
   });
 
-  it('drops a commit whose change the remote has already', () => {
+  it('drops a commit whose change the remote has already', async () => {
     const both = set('new.md', ['same']);
     const local = histories.grow(base, states([[both], [set('a.md', ['mine'])]]));
     const remote = histories.grow(base, states([[both]]));
     const staged = new StagedObjects(histories.objects);
-    const { tip } = integrate({ staged, shallow: new Set(), local, remote, tracking: base, committer: COMMITTER });
+    const { tip } = await integrate({
+      staged,
+      shallow: new Set(),
+      local,
+      remote,
+      tracking: base,
+      committer: COMMITTER,
+    });
     expect(readCommit(staged, tip!).parents).toEqual([remote]);
   });
 
   describe('integrate, without anything to replay', () => {
-    const run = (sides: { local: Oid | undefined; remote: Oid | undefined; tracking?: Oid }): Integrated =>
+    const run = (sides: { local: Oid | undefined; remote: Oid | undefined; tracking?: Oid }): Promise<Integrated> =>
       integrate({
         tracking: undefined,
         staged: new StagedObjects(histories.objects),
@@ -282,21 +305,33 @@ describe.skipIf(!nativeGit.available)('replay, against git rebase (needs native 
         ...sides,
       });
 
-    it('knows who is ahead, and by how much', () => {
+    it('knows who is ahead, and by how much', async () => {
       const next = histories.grow(base, states([[set('a.md', ['one'])], [set('a.md', ['two'])]]));
       const nothing = { merged: [], rewritten: false };
-      expect(run({ local: undefined, remote: undefined })).toMatchObject({ ...nothing, tip: undefined, pulled: 0 });
-      expect(run({ local: base, remote: undefined })).toMatchObject({ ...nothing, tip: base, pulled: 0 });
-      expect(run({ local: undefined, remote: next })).toMatchObject({ ...nothing, tip: next, pulled: 3 });
-      expect(run({ local: base, remote: base })).toMatchObject({ ...nothing, tip: base, pulled: 0 });
-      expect(run({ local: next, remote: base, tracking: base })).toMatchObject({ ...nothing, tip: next, pulled: 0 });
-      expect(run({ local: base, remote: next, tracking: base })).toMatchObject({ ...nothing, tip: next, pulled: 2 });
+      expect(await run({ local: undefined, remote: undefined })).toMatchObject({
+        ...nothing,
+        tip: undefined,
+        pulled: 0,
+      });
+      expect(await run({ local: base, remote: undefined })).toMatchObject({ ...nothing, tip: base, pulled: 0 });
+      expect(await run({ local: undefined, remote: next })).toMatchObject({ ...nothing, tip: next, pulled: 3 });
+      expect(await run({ local: base, remote: base })).toMatchObject({ ...nothing, tip: base, pulled: 0 });
+      expect(await run({ local: next, remote: base, tracking: base })).toMatchObject({
+        ...nothing,
+        tip: next,
+        pulled: 0,
+      });
+      expect(await run({ local: base, remote: next, tracking: base })).toMatchObject({
+        ...nothing,
+        tip: next,
+        pulled: 2,
+      });
     });
 
-    it('replays onto a remote that shares no history', () => {
+    it('replays onto a remote that shares no history', async () => {
       const alien = histories.grow(undefined, [new Map([['alien.md', { mode: '100644', lines: ['alien'] }]])]);
       const staged = new StagedObjects(histories.objects);
-      const { tip } = integrate({
+      const { tip } = await integrate({
         staged,
         shallow: new Set(),
         local: base,
@@ -421,5 +456,56 @@ describe.skipIf(!nativeGit.available)('a remote whose history was rewritten (nee
       details: { conflicts: [{ path: 'diary.md', reason: 'overlap' }] },
     });
     expect(state()).toEqual(before);
+  });
+
+  describe('edited again after a push whose process was killed', () => {
+    /** `kb sync` that ends as by SIGKILL when its push has landed and nothing is followed yet. */
+    async function syncKilledAfterPush(): Promise<void> {
+      let isDead = false;
+      const disk = new Proxy(nodeDisk, {
+        get: (target, name: keyof Disk) => {
+          const call = target[name] as (...args: unknown[]) => unknown;
+          return (...args: unknown[]): unknown => {
+            isDead ||= name === 'openSync' && String(args[0]).includes('advance.json');
+            if (isDead && name !== 'closeSync') throw new Killed();
+            return call.apply(target, args);
+          };
+        },
+      });
+      const identity = { ...currentProcess(nodeDisk), startTime: '1' };
+      await syncOnce(worldOf(site, { disk, identity })).catch(() => undefined);
+      expect(isDead).toBe(true);
+    }
+
+    beforeEach(async () => {
+      write(site.kb, { 'diary.md': LINES.replace('line 3\n', 'line 3, once\n') });
+      await syncKilledAfterPush();
+      expect(git(site.remote, ['show', 'main:diary.md'])).toContain('line 3, once');
+    });
+
+    it('is an edit of what was pushed, not a conflict with it', async () => {
+      write(site.kb, { 'diary.md': LINES.replace('line 3\n', 'line 3, twice\n') });
+      await syncOnce(worldOf(site));
+      expect(git(site.remote, ['show', 'main:diary.md'])).toBe(LINES.replace('line 3\n', 'line 3, twice\n'));
+      expect(problemsOf(site)).toEqual([]);
+    });
+
+    it('also when others have edited it since', async () => {
+      pushFromElsewhere(site, (work) =>
+        write(work, { 'diary.md': LINES.replace('line 3\n', 'line 3, once\n').replace('line 9\n', 'line 9, there\n') }),
+      );
+      write(site.kb, { 'diary.md': LINES.replace('line 3\n', 'line 3, twice\n') });
+      await syncOnce(worldOf(site));
+      const expected = LINES.replace('line 3\n', 'line 3, twice\n').replace('line 9\n', 'line 9, there\n');
+      expect(git(site.remote, ['show', 'main:diary.md'])).toBe(expected);
+      expect(problemsOf(site)).toEqual([]);
+    });
+
+    it('needs no second commit when nothing was edited', async () => {
+      const landed = git(site.remote, ['rev-parse', 'main']);
+      await syncOnce(worldOf(site));
+      expect(git(site.remote, ['rev-parse', 'main'])).toBe(landed);
+      expect(problemsOf(site)).toEqual([]);
+    });
   });
 });

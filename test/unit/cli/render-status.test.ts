@@ -114,6 +114,24 @@ describe('renderStatus', () => {
     else expect(row(over, name)).toMatch(expected);
   });
 
+  it('lists who waits, the first twenty', () => {
+    const waiting = Array.from({ length: 21 }, (_, at) => ({
+      place: at + 1,
+      who: 'ann@box\x1b pid 7',
+      operation: at === 0 ? 'note' : 'run',
+      since: at === 2 ? '' : '2026-01-02T11:59:00Z',
+      state: at === 0 ? ('claimed' as const) : ('turn' as const),
+    }));
+    const lines = renderStatus({ ...HEALTHY, queue: waiting }, plain, NOW).slice(5);
+    expect(lines.slice(0, 4)).toEqual([
+      'queue:     21 waiting',
+      '    1  note of ann@box\\x1b pid 7, 1 minute ago (being brought out)',
+      '    2  run of ann@box\\x1b pid 7, 1 minute ago',
+      '    3  run of ann@box\\x1b pid 7',
+    ]);
+    expect(lines[21]).toBe('  and 1 more');
+  });
+
   it('lists edits, the first twenty', () => {
     const changes = [edit('x\x07.md', { kind: 'modified' }), edit('.obsidian/workspace.json', { committable: false })];
     const many = Array.from({ length: 20 }, (_, at) => edit(`n${at}.md`, { kind: 'deleted' }));

@@ -36,16 +36,18 @@ describe('in a pipe', () => {
     expect(stderr.lines).toEqual(['second']);
   });
 
-  it('says who holds the lock as soon as the wait is long, once a holder', () => {
+  it('says the place in line, who holds the lock and when it gives up, as soon as the wait is long, once a holder', () => {
     const { terminal, stderr } = fakeTerminal();
-    const wait = (waitedMs: number, holder?: string): void => terminal.report({ kind: 'waiting', holder, waitedMs });
+    const wait = (waitedMs: number, holder?: string): void =>
+      terminal.report({ kind: 'waiting', holder, waitedMs, place: 3, givesUpInMs: 300_000 - waitedMs });
     wait(0, 'ann');
     expect(stderr.text).toBe('');
-    wait(300, 'ann');
+    wait(500, 'ann');
     wait(1300, 'ann');
     wait(2300, 'bob');
     wait(2300, undefined);
-    expect(stderr.lines.map((line) => line.replace(/.*by /, ''))).toEqual(['ann', 'bob', 'somebody']);
+    expect(stderr.lines.map((line) => line.replace(/.*by |;.*/g, ''))).toEqual(['ann', 'bob', 'somebody']);
+    expect(stderr.lines[0]).toMatch(/number 3 in line, held by ann; gives up in/);
   });
 
   it('under --verbose tells every step at once', () => {
@@ -122,7 +124,7 @@ describe('--quiet', () => {
   it('leaves results and errors', () => {
     const { terminal, stdout, stderr } = fakeTerminal({ quiet: true, verbose: false });
     terminal.report({ kind: 'step', text: 'step' });
-    terminal.report({ kind: 'waiting', holder: 'ann', waitedMs: 5000 });
+    terminal.report({ kind: 'waiting', holder: 'ann', waitedMs: 5000, place: 1, givesUpInMs: 1 });
     terminal.report({ kind: 'warning', text: 'warning' });
     vi.advanceTimersByTime(1000);
     terminal.detail('detail');
@@ -140,6 +142,16 @@ describe('--json', () => {
     terminal.detail('detail');
     terminal.object({ ok: true });
     expect(stdout.text).toBe('{"ok":true}\n');
+  });
+
+  it('with --verbose makes each event an object on a line of stderr', () => {
+    const { terminal, stderr } = fakeTerminal({ json: true, verbose: true });
+    terminal.report({ kind: 'waiting', holder: 'ann', waitedMs: 1, place: 2, givesUpInMs: 9 });
+    terminal.report({ kind: 'step', text: 'pushing' });
+    expect(stderr.lines.map((line) => JSON.parse(line) as unknown)).toEqual([
+      { event: 'waiting', holder: 'ann', waitedMs: 1, place: 2, givesUpInMs: 9 },
+      { event: 'step', text: 'pushing' },
+    ]);
   });
 });
 
@@ -161,7 +173,7 @@ it('text from elsewhere never acts on the terminal', () => {
   const { terminal, stderr } = fakeTerminal({ verbose: true });
   terminal.report({ kind: 'warning', text: 'a\x1b]0;title\x07b' });
   terminal.report({ kind: 'step', text: 'c\r\x9bd\u202e' });
-  terminal.report({ kind: 'waiting', holder: 'eve\x1b[2J', waitedMs: 1000 });
+  terminal.report({ kind: 'waiting', holder: 'eve\x1b[2J', waitedMs: 1000, place: 1, givesUpInMs: 1 });
   // eslint-disable-next-line no-control-regex -- control characters are what this is about
   expect(stderr.text).not.toMatch(/[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]/);
   expect(stderr.lines).toHaveLength(3);

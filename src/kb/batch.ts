@@ -1,0 +1,428 @@
+import { asStorageError } from '../disk/durable.js';
+import { isKbError, KbError } from '../errors.js';
+import type { Oid, RefName } from '../git/ids.js';
+import { shortName } from '../git/ids.js';
+import { readCommit } from '../git/objects/commit.js';
+import type { RepoPath } from '../git/paths.js';
+import type { EntryQueue, QueuedEntry } from '../lock/entry-queue.js';
+import { placesInLine, type PlaceName } from '../lock/lock.js';
+import { deadWordProbe } from '../lock/process-word.js';
+import type { Tip } from './cycle.js';
+import type { Hold } from './hold.js';
+import { encodeAnswer, type NoteAnswer } from './note-answer.js';
+import { findNoteById } from './note-id.js';
+import { parseEntry, type NoteEntry } from './note-entry.js';
+import type { Kb } from './open.js';
+import { encodePushRecords, parsePushRecords, type PushRecord } from './push-record.js';
+import { writeNote } from './write-note.js';
+
+/** One note of a batch. */
+export interface BatchItem {
+  readonly entry: NoteEntry;
+  /** Where it lies in the queue; undefined: it is the holder's own and never was in it. */
+  readonly queued: QueuedEntry | undefined;
+}
+
+/** Refuses a path at which the work tree holds what is in no commit. @throws KbError E_UNSAFE_STATE */
+export type RoomCheck = (path: RepoPath, tree: Oid) => void;
+
+/** What is beyond goes out with the next batch: planning has an end, and so has memory. */
+const MOST_ITEMS = 500;
+const MOST_BYTES = 32 * 1024 * 1024;
+
+/**
+ * The notes that one holder brings out together: its own, what dead holders left half done, and what waits in the
+ * queue ahead of the next turn.
+ *
+ * Invariants (docs/group-commit.md; broken by test/integration/group-commit.test.ts and the crash sweep):
+ * 1. Before a push that holds an entry's edit, a plan on disk names the commit. Whoever finds the entry claimed by a
+ *    dead holder looks first whether that commit is in the branch, so no edit lands twice.
+ * 2. An entry is removed only after its ack is durable, so no waiter is left without an answer.
+ * 3. While a recorded push may still land, its entries stay claimed: nobody can withdraw them, and they are made
+ *    again only in a push that the remote accepts in place of the recorded one (same `from`, compare-and-swap).
+ */
+export class Batch {
+  private items: BatchItem[] = [];
+  private readonly planned = new Map<BatchItem, NoteAnswer>();
+  private readonly answers = new Map<BatchItem, NoteAnswer>();
+  /** Pushes of dead holders that may have landed, by the holder that recorded them. */
+  private readonly inherited = new Map<string, PushRecord[]>();
+  private readonly own: PushRecord[] = [];
+  /** By the pushed commit: what the batch was then, for the case that its reply was lost. */
+  private readonly pushedAs = new Map<Oid, ReadonlyMap<BatchItem, NoteAnswer>>();
+  private acknowledged = new Set<PlaceName>();
+  private bytes = 0;
+  private isClosed = false;
+
+  private constructor(
+    private readonly kb: Kb,
+    private readonly queue: EntryQueue,
+    private readonly hold: Hold,
+    private readonly branch: RefName,
+    private readonly ownPlace: PlaceName | undefined,
+  ) {}
+
+  /** @param own the holder's own note, or where it is in the queue; undefined: it has none */
+  static open(kb: Kb, queue: EntryQueue, hold: Hold, branch: RefName, own: NoteEntry | PlaceName | undefined): Batch {
+    const batch = new Batch(kb, queue, hold, branch, typeof own === 'string' ? own : undefined);
+    batch.recover();
+    if (typeof own === 'object') batch.items.push({ entry: own, queued: undefined });
+    return batch;
+  }
+
+  /** One note alone, that leaves the queue as it is. */
+  static alone(kb: Kb, queue: EntryQueue, hold: Hold, own: NoteEntry): Batch {
+    const batch = new Batch(kb, queue, hold, own.branch, undefined);
+    batch.isClosed = true;
+    batch.items.push({ entry: own, queued: undefined });
+    return batch;
+  }
+
+  /** Notes that have no answer yet. */
+  get size(): number {
+    return this.items.length;
+  }
+
+  get open(): readonly BatchItem[] {
+    return this.items;
+  }
+
+  /** Pushes of dead holders are in doubt: a note in them must not be kept in another way than by that remote. */
+  get isInDoubt(): boolean {
+    return [...this.inherited.values()].some((records) => records.length > 0);
+  }
+
+  /** Some note has a key that the history, as far as it is here, does not hold. */
+  missesKeys(tip: Tip): boolean {
+    return this.items.some(
+      ({ entry: { id, note } }) => id !== undefined && findNoteById(this.kb, tip, id, note) === undefined,
+    );
+  }
+
+  /** How many notes have been answered so far, for the record of waits. */
+  get answered(): number {
+    return this.answers.size;
+  }
+
+  /** What became of the holder's own note; undefined: it has none, or no answer yet. */
+  get ownAnswer(): NoteAnswer | undefined {
+    for (const [item, answer] of this.answers) if (this.isOwn(item)) return answer;
+    return undefined;
+  }
+
+  /** Works on these alone until all are answered; nothing more is taken along. */
+  narrow(items: readonly BatchItem[]): void {
+    this.isClosed = true;
+    this.items = items.filter((item) => !this.answers.has(item));
+  }
+
+  /**
+   * Takes what waits: entries whose waiter has left the line, and of the line those ahead of the next turn, so that
+   * nobody overtakes a turn. @returns whether there was anything new
+   */
+  takeWaiting(): boolean {
+    if (this.isClosed) return false;
+    const { queue, kb, hold } = this;
+    const { waiting } = queue.look();
+    if (waiting.length === 0) return false;
+    const line = placesInLine(kb.surroundings.disk, kb.root);
+    const byPlace = new Map(waiting.map((entry) => [entry.place, entry]));
+    const inLine = new Set(line);
+    const next = waiting.filter(({ place }) => !inLine.has(place));
+    for (const place of line) {
+      const entry = byPlace.get(place);
+      if (entry === undefined) break; // a turn of its own
+      next.push(entry);
+    }
+    const before = this.items.length;
+    for (const entry of next) {
+      if (this.items.length >= MOST_ITEMS || this.bytes >= MOST_BYTES) break;
+      hold.assertHeld();
+      const claimed = queue.claim(entry, hold.id);
+      if (claimed !== undefined) this.add(claimed);
+    }
+    return this.items.length > before;
+  }
+
+  /**
+   * Puts the notes upon the tip, each as its own commit, in order. One that fails is left out and gets its error.
+   * @param which `new`: only those that came since the last call, whose result the tip is
+   * @returns the new tip; the same when nothing was added
+   * @throws KbError E_STORAGE
+   */
+  async plan(tip: Tip, which: 'all' | 'new', room: RoomCheck): Promise<Oid | undefined> {
+    if (which === 'all') this.planned.clear();
+    let { commit, tree } = tip;
+    for (const item of this.items) {
+      if (this.planned.has(item)) continue;
+      const answer = await this.planOne(item, { ...tip, commit, tree }, room);
+      this.planned.set(item, answer);
+      if (answer.kind !== 'kept' || answer.change === 'none') continue;
+      commit = answer.commit;
+      tree = readCommit(tip.staged, commit).tree;
+    }
+    return commit;
+  }
+
+  private async planOne({ entry }: BatchItem, tip: Tip, room: RoomCheck): Promise<NoteAnswer> {
+    try {
+      if (entry.branch !== this.branch) throw switchedAway(entry.branch, this.branch);
+      const { path, commit, kind } = await writeNote(this.kb, tip, entry);
+      if (kind !== 'none') room(path, readCommit(tip.staged, commit).tree);
+      const branch = shortName(this.branch);
+      return { kind: 'kept', path, commit, change: kind, branch, landed: false, batch: 0 };
+    } catch (error) {
+      const known = asStorageError(error, 'write the note');
+      if (isKbError(known, 'E_STORAGE') || isKbError(known, 'E_LOCK_LOST')) throw known;
+      // Whatever is wrong with one note must not stop the others, nor every later holder that finds it in the queue.
+      return { kind: 'failed', error: known instanceof KbError ? known : unexpected(known) };
+    }
+  }
+
+  /** Writes down, durably, what is about to become the branch's next state. Costs nothing without entries. */
+  record(from: PushRecord['from'], to: Oid): void {
+    const kept = new Map([...this.planned].filter(([, answer]) => answer.kind === 'kept'));
+    this.pushedAs.set(to, this.withBatch(kept));
+    const answers = new Map<PlaceName, NoteAnswer>();
+    for (const [{ queued }, answer] of this.withBatch(kept))
+      if (queued !== undefined) answers.set(queued.place, answer);
+    if (answers.size === 0) return;
+    this.hold.assertHeld();
+    this.own.push({ from, to, answers });
+    this.queue.writePlan(this.hold.id, encodePushRecords(this.own));
+  }
+
+  /**
+   * Looks what became of the pushes that dead holders have recorded, and answers the notes in those that succeeded.
+   * @param at where the remote branch is; undefined when it does not exist, or nobody could ask
+   * @param isLanded whether a commit is in the remote branch
+   * @param isLocal whether a commit is in the local branch: kept when the remote could not be reached
+   */
+  settleInherited(
+    at: { readonly tip: Oid | undefined } | undefined,
+    isLanded: (commit: Oid) => boolean,
+    isLocal: (commit: Oid) => boolean,
+  ): void {
+    for (const [holder, records] of this.inherited) {
+      const doubtful = records.filter((record) => {
+        if (isLanded(record.to)) this.settleAs(record, (answer) => ({ ...answer, landed: true }));
+        else if (isLocal(record.to)) this.settleAs(record, (answer) => this.keptLocally(answer));
+        // A compare-and-swap from elsewhere can't succeed any more.
+        else return record.from !== 'local' && (at === undefined || at.tip === record.from);
+        return false;
+      });
+      this.inherited.set(holder, doubtful);
+      if (doubtful.length === 0) this.forgetInherited(holder);
+    }
+  }
+
+  /** The planned state is reachable from the remote branch now; or, in a KB without a remote, from the local one. */
+  settle(isLanded: boolean): void {
+    this.answerAll(this.withBatch(this.planned), isLanded);
+  }
+
+  /** The state that was pushed as `to` turned out to have landed. What was planned after it has no answer yet. */
+  settlePushed(to: Oid): void {
+    this.answerAll(this.pushedAs.get(to) ?? new Map<BatchItem, NoteAnswer>(), true);
+  }
+
+  /** The planned state, or the one that was pushed as `pushed`, was kept as local commits: the error says so. */
+  settleSaved(saved: (commit: Oid) => KbError, pushed: Oid | undefined): void {
+    const state = pushed === undefined ? this.planned : this.pushedAs.get(pushed);
+    const answers = new Map<BatchItem, NoteAnswer>();
+    for (const [item, answer] of state ?? []) {
+      answers.set(item, answer.kind === 'failed' ? answer : { kind: 'failed', error: saved(answer.commit) });
+    }
+    this.acknowledge(answers);
+  }
+
+  /** The notes of the planned state, or of the one that was pushed as `pushed`, by the commits that they became. */
+  notesOf(pushed: Oid | undefined): Map<Oid, NoteEntry> {
+    const state = pushed === undefined ? this.planned : this.pushedAs.get(pushed);
+    const notes = new Map<Oid, NoteEntry>();
+    for (const [{ entry }, answer] of state ?? []) {
+      if (answer.kind === 'kept' && answer.change !== 'none') notes.set(answer.commit, entry);
+    }
+    return notes;
+  }
+
+  fail(item: BatchItem, error: KbError): void {
+    this.acknowledge(new Map([[item, { kind: 'failed', error }]]));
+  }
+
+  /** Only the holder's own note is left in the batch, unless it is in doubt itself: entries go back into the queue. */
+  holdBackEntries(): void {
+    this.isClosed = true;
+    const doubtful = this.placesInDoubt();
+    const own = this.items.filter(
+      (item) => this.isOwn(item) && (item.queued === undefined || !doubtful.has(item.queued.place)),
+    );
+    this.release(this.items.filter((item) => !own.includes(item)));
+    this.items = own;
+    for (const item of [...this.planned.keys()]) if (!own.includes(item)) this.planned.delete(item);
+  }
+
+  /** A cycle failed before anything came of these notes: another holder may do better. */
+  abandon(error: unknown, items: readonly BatchItem[] = this.items): void {
+    if (isKbError(error, 'E_LOCK_LOST')) return; // the next holder answers for them
+    this.release(items.filter((item) => !this.answers.has(item)));
+  }
+
+  /**
+   * The lock is lost: takes the holder's own entry out of the queue, if no push can have brought it out and nobody
+   * else has claimed it yet. @returns whether that is so, and the note is nowhere now
+   */
+  takeBackOwn(): boolean {
+    const queued = this.items.find((item) => this.isOwn(item))?.queued;
+    const isRecorded = this.own.some(({ answers }) => queued !== undefined && answers.has(queued.place));
+    return queued !== undefined && !isRecorded && this.queue.remove(queued);
+  }
+
+  private isOwn({ queued }: BatchItem): boolean {
+    return queued === undefined || queued.place === this.ownPlace;
+  }
+
+  /** But for those that a recorded push may still bring to the remote: nobody may withdraw them. */
+  private release(items: readonly BatchItem[]): void {
+    const doubtful = this.placesInDoubt();
+    for (const { queued } of items) {
+      if (queued !== undefined && !doubtful.has(queued.place)) this.queue.release(queued);
+    }
+  }
+
+  private placesInDoubt(): Set<PlaceName> {
+    const open = [...this.own, ...[...this.inherited.values()].flat()];
+    return new Set(open.flatMap(({ answers }) => [...answers.keys()]));
+  }
+
+  private recover(): void {
+    const { queue, hold, kb } = this;
+    const sight = queue.look();
+    if (sight.acks.length > 0 || sight.claimed.length > 0) this.acknowledged = queue.acknowledged();
+    for (const entry of sight.claimed) {
+      hold.assertHeld();
+      if (this.acknowledged.has(entry.place)) queue.remove(entry);
+      else {
+        const claimed = queue.claim(entry, hold.id);
+        if (claimed !== undefined) this.add(claimed);
+      }
+    }
+    for (const holder of sight.plans) {
+      const records = parsePushRecords(queue.readPlan(holder) ?? Buffer.alloc(0));
+      this.inherited.set(holder, records);
+      if (records.length === 0 || this.items.length === 0) this.forgetInherited(holder);
+    }
+    const { disk, identity, clock } = kb.surroundings;
+    if (sight.acks.length > 0 || sight.hasTemporaries) queue.sweep(deadWordProbe(disk, identity), clock.wall());
+  }
+
+  private add(queued: QueuedEntry): void {
+    const { queue, kb, hold } = this;
+    const data = queue.read(queued);
+    const entry = data === undefined ? undefined : parseEntry(data);
+    if (entry !== undefined && !this.acknowledged.has(queued.place)) {
+      this.items.push({ entry, queued });
+      this.bytes += data?.length ?? 0;
+      return;
+    }
+    // Damaged, or of another version: whoever still waits for it must not take it for saved.
+    if (entry === undefined && placesInLine(kb.surroundings.disk, kb.root).includes(queued.place)) {
+      hold.assertHeld();
+      queue.acknowledge(hold.id, new Map([[queued.place, { waiter: '', value: encodeAnswer(unreadable()) }]]));
+    }
+    queue.remove(queued);
+  }
+
+  private forgetInherited(holder: string): void {
+    this.hold.assertHeld();
+    this.queue.removePlan(holder);
+    this.inherited.delete(holder);
+  }
+
+  private settleAs(record: PushRecord, how: (answer: NoteAnswer) => NoteAnswer): void {
+    const answers = new Map<BatchItem, NoteAnswer>();
+    for (const item of this.items) {
+      const answer = item.queued === undefined ? undefined : record.answers.get(item.queued.place);
+      if (answer !== undefined) answers.set(item, how(answer));
+    }
+    this.acknowledge(answers);
+  }
+
+  private keptLocally(answer: NoteAnswer): NoteAnswer {
+    if (answer.kind === 'failed' || this.kb.gitConfig.get(`remote.${this.kb.settings.remote}.url`) === undefined)
+      return answer;
+    const error = new KbError(
+      'E_NETWORK',
+      `the remote could not be reached; the edit is saved locally as ${answer.commit.slice(0, 10)}`,
+      { hint: 'it goes out with the next: kb sync', details: { saved: answer.commit } },
+    );
+    return { kind: 'failed', error };
+  }
+
+  private answerAll(state: ReadonlyMap<BatchItem, NoteAnswer>, landed: boolean): void {
+    const answers = new Map<BatchItem, NoteAnswer>();
+    for (const [item, answer] of state) answers.set(item, answer.kind === 'kept' ? { ...answer, landed } : answer);
+    this.acknowledge(answers);
+  }
+
+  private withBatch(state: ReadonlyMap<BatchItem, NoteAnswer>): Map<BatchItem, NoteAnswer> {
+    const added = [...state.values()].filter((answer) => answer.kind === 'kept' && answer.change !== 'none').length;
+    const result = new Map<BatchItem, NoteAnswer>();
+    for (const [item, answer] of state) {
+      const isAdded = answer.kind === 'kept' && answer.change !== 'none';
+      result.set(item, isAdded ? { ...answer, batch: added } : answer);
+    }
+    return result;
+  }
+
+  /** Acks are durable before entries go, and entries go before the plan that could recover them. */
+  private acknowledge(answers: ReadonlyMap<BatchItem, NoteAnswer>): void {
+    if (answers.size === 0) return;
+    const { queue, hold } = this;
+    for (const [item, answer] of answers) this.answers.set(item, answer);
+    this.items = this.items.filter((item) => !answers.has(item));
+    const queued = [...answers].flatMap(([item, answer]) =>
+      item.queued === undefined ? [] : [{ item, answer, entry: item.queued }],
+    );
+    if (queued.length === 0) return;
+    hold.assertHeld();
+    // The holder's own note is answered in this process; nobody else waits for it.
+    const acks = queued
+      .filter(({ item }) => !this.isOwn(item))
+      .map(({ item, answer, entry }) => {
+        return [entry.place, { waiter: item.entry.waiter.word, value: encodeAnswer(answer) }] as const;
+      });
+    if (acks.length > 0) queue.acknowledge(hold.id, new Map(acks));
+    for (const { entry } of queued) queue.remove(entry);
+    this.dropSettledRecords();
+  }
+
+  /** A plan is needed as long as an entry in it has no answer. */
+  private dropSettledRecords(): void {
+    const open = new Set(this.items.map(({ queued }) => queued?.place));
+    const isNeeded = ({ answers }: PushRecord): boolean => [...answers.keys()].some((place) => open.has(place));
+    for (const [holder, records] of this.inherited) if (!records.some(isNeeded)) this.forgetInherited(holder);
+    if (this.own.length === 0 || this.own.some(isNeeded)) return;
+    this.own.length = 0;
+    this.queue.removePlan(this.hold.id);
+  }
+}
+
+function unreadable(): NoteAnswer {
+  const error = new KbError('E_UNSAFE_STATE', 'the holder of the lock could not read the note in the queue', {
+    hint: 'nothing was written; run the same command again, with the same version of kb everywhere',
+  });
+  return { kind: 'failed', error };
+}
+
+function switchedAway(from: RefName, to: RefName): KbError {
+  return new KbError(
+    'E_UNSAFE_STATE',
+    `the note was written for branch "${shortName(from)}", but the KB has been switched to "${shortName(to)}"`,
+    { hint: 'run the same command again; it then goes to the branch that is checked out' },
+  );
+}
+
+function unexpected(error: unknown): KbError {
+  return new KbError('E_INTERNAL', error instanceof Error ? error.message : String(error), { cause: error });
+}

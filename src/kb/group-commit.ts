@@ -1,0 +1,129 @@
+import { join } from 'node:path';
+import { isKbError, type KbError } from '../errors.js';
+import { EntryQueue } from '../lock/entry-queue.js';
+import type { PlaceName } from '../lock/lock.js';
+import { processWord } from '../lock/process-word.js';
+import { Batch, type BatchItem } from './batch.js';
+import { runCycleUnder, type CycleOutcome, type CyclePlan } from './cycle.js';
+import { holdKb, type Hold } from './hold.js';
+import type { NoteEntry } from './note-entry.js';
+import { checkedOutBranch, type Kb } from './open.js';
+
+export function openQueue(kb: Kb): EntryQueue {
+  const { disk, identity } = kb.surroundings;
+  return new EntryQueue(disk, join(kb.gitDir, 'kb', 'queue'), processWord(identity));
+}
+
+/**
+ * The notes that wait, to go out with the cycles of one hold.
+ * @param own the holder's own note, or where it is in the queue
+ */
+export function openBatch(kb: Kb, hold: Hold, own?: NoteEntry | PlaceName): Batch {
+  return Batch.open(kb, openQueue(kb), hold, checkedOutBranch(kb).ref, own);
+}
+
+/** The cycle of a command other than `kb note`, by itself: lock, and the notes that wait right behind it go out with it. */
+export async function runCycle(kb: Kb, plan: CyclePlan): Promise<CycleOutcome> {
+  return holdKb(kb, plan.operation, (hold) => runTurn(kb, plan, hold));
+}
+
+/** `runCycle` for one who holds the lock already, and may run several cycles while holding it. */
+export async function runTurn(kb: Kb, plan: CyclePlan, hold: Hold): Promise<CycleOutcome> {
+  // What only pulls or only pushes brings nobody else's note out, and inside a kb run the queue waits for that run.
+  if (!plan.pull || !plan.push || hold.isNested) return runCycleUnder(kb, plan, hold);
+  return runCycleWithBatch(kb, plan, hold, openBatch(kb, hold));
+}
+
+/**
+ * A cycle that takes waiting notes along. Where the remote refuses what was pushed together, the parts go out one by
+ * one, halved again and again, so that what it really refuses fails alone.
+ * @returns the cycle's own outcome; what became of the notes, the batch knows
+ * @throws KbError as runCycle, for the cycle's own part
+ */
+export async function runCycleWithBatch(kb: Kb, plan: CyclePlan, hold: Hold, batch: Batch): Promise<CycleOutcome> {
+  const hasOwn = plan.edit !== undefined || plan.collect !== undefined;
+  try {
+    const outcome = await runCycleUnder(kb, { ...plan, batch }, hold);
+    // A push whose reply was lost can land without the notes that came after it.
+    await bringOutRest(kb, plan.operation, hold, batch);
+    return outcome;
+  } catch (error) {
+    const parts = batch.size + (hasOwn ? 1 : 0);
+    if (isKbError(error, 'E_REFUSED') && parts > 1) return await runParts(kb, plan, hold, batch, hasOwn, error);
+    if (isKbError(error, 'E_REFUSED') && !hasOwn) for (const item of batch.open) batch.fail(item, error);
+    batch.abandon(error);
+    throw error;
+  } finally {
+    hold.served = batch.answered;
+  }
+}
+
+async function runParts(
+  kb: Kb,
+  plan: CyclePlan,
+  hold: Hold,
+  batch: Batch,
+  hasOwn: boolean,
+  refusal: KbError,
+): Promise<CycleOutcome> {
+  if (!hasOwn) {
+    const last = await runNotes(kb, plan.operation, hold, batch, batch.open);
+    if (last === undefined) throw refusal;
+    return last;
+  }
+  try {
+    return await runCycleUnder(kb, plan, hold);
+  } finally {
+    await bringOutRest(kb, plan.operation, hold, batch);
+  }
+}
+
+/** The notes that are left, after a part that is done: what goes wrong with them is not that part's failure. */
+async function bringOutRest(kb: Kb, operation: string, hold: Hold, batch: Batch): Promise<void> {
+  try {
+    await runNotes(kb, operation, hold, batch, batch.open);
+  } catch (error) {
+    if (!isKbError(error)) throw error; // the entries are back in the queue
+  }
+}
+
+/**
+ * Brings notes out by themselves, and what is refused by halves.
+ * @returns the outcome of the last cycle that ended well
+ * @throws KbError as runCycle, but for E_REFUSED, which is the answer to one note alone
+ */
+async function runNotes(
+  kb: Kb,
+  operation: string,
+  hold: Hold,
+  batch: Batch,
+  notes: readonly BatchItem[],
+): Promise<CycleOutcome | undefined> {
+  if (notes.length === 0) return undefined;
+  batch.narrow(notes);
+  try {
+    return await runCycleUnder(kb, { operation, pull: true, push: true, batch }, hold);
+  } catch (error) {
+    if (!isKbError(error, 'E_REFUSED')) {
+      batch.abandon(error);
+      throw error;
+    }
+    const [only, ...others] = notes;
+    if (only !== undefined && others.length === 0) {
+      batch.fail(only, error);
+      return undefined;
+    }
+  }
+  const half = Math.ceil(notes.length / 2);
+  const [first, second] = [notes.slice(0, half), notes.slice(half)];
+  let done: CycleOutcome | undefined;
+  try {
+    done = await runNotes(kb, operation, hold, batch, first);
+  } catch (error) {
+    // Without the network each part becomes local commits; nobody's note may be left out of that.
+    if (isKbError(error, 'E_NETWORK')) await runNotes(kb, operation, hold, batch, second);
+    else batch.abandon(error, second);
+    throw error;
+  }
+  return (await runNotes(kb, operation, hold, batch, second)) ?? done;
+}

@@ -1,0 +1,38 @@
+import { join } from 'node:path';
+import { namesIn, readFileIfExists, removeFile, writeFileAtomic } from '../disk/durable.js';
+import { isOid, type Oid, type RefName } from '../git/ids.js';
+import { encodeEntry, parseEntry, type NoteEntry } from './note-entry.js';
+import { kbDirectory } from './kb-directory.js';
+import type { Kb } from './open.js';
+
+const FOLDER = 'saved';
+
+/**
+ * Notes that are local commits until the remote can be reached, by commit. When others have written to the same
+ * place meanwhile, such a commit is not merged as text: its note is made again, so that an append stays an append.
+ * A note whose file is gone is merged like any other commit.
+ * @throws KbError E_STORAGE
+ */
+export function saveNotes(kb: Kb, notes: ReadonlyMap<Oid, NoteEntry>): void {
+  if (notes.size === 0) return;
+  const folder = join(kbDirectory(kb), FOLDER);
+  kb.surroundings.disk.mkdirSync(folder, { recursive: true });
+  for (const [commit, entry] of notes) {
+    writeFileAtomic(kb.surroundings.disk, join(folder, `${commit}.json`), encodeEntry(entry));
+  }
+}
+
+export function findSavedNote(kb: Kb, commit: Oid): NoteEntry | undefined {
+  const data = readFileIfExists(kb.surroundings.disk, join(kb.gitDir, 'kb', FOLDER, `${commit}.json`));
+  return data === undefined ? undefined : parseEntry(data);
+}
+
+/** All that the branch holds has landed. */
+export function forgetSavedNotes(kb: Kb, branch: RefName): void {
+  const folder = join(kb.gitDir, 'kb', FOLDER);
+  for (const name of namesIn(kb.surroundings.disk, folder)) {
+    const commit = name.replace(/\.json$/, '');
+    const isOther = isOid(commit) && findSavedNote(kb, commit)?.branch !== branch;
+    if (!isOther) removeFile(kb.surroundings.disk, join(folder, name));
+  }
+}
