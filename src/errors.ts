@@ -38,6 +38,12 @@ const TABLE = {
   },
   E_REFUSED: { exitCode: 14, retryable: false, hint: 'ask whoever runs the remote which rule refused the push' },
   E_TIMEOUT: { exitCode: 124, retryable: false, hint: 'give the command more time with --timeout' },
+  // 127 is a program that was not found, as in a shell; the thrower gives the exit code of one that ran.
+  E_COMMAND: {
+    exitCode: 127,
+    retryable: false,
+    hint: 'see what the command printed; kb run ends with its exit code (126: cannot be started, 127: not found)',
+  },
   E_INTERRUPTED: { exitCode: 130, retryable: true, hint: 'nothing was left half done; run the same command again' },
   E_TERMINATED: { exitCode: 143, retryable: true, hint: 'nothing was left half done; run the same command again' },
 } as const satisfies Record<string, { exitCode: number; retryable: boolean; hint: string }>;
@@ -66,6 +72,8 @@ export interface KbErrorOptions {
   readonly cause?: unknown;
   /** Overrides the code's default, for example a 429 that names a time to come back. */
   readonly retryable?: boolean;
+  /** Of a command that kb ran, 1 to 255; overrides the code's own. */
+  readonly exitCode?: number;
 }
 
 /** What happened and why (`message`), and what to type next (`hint`). Secrets are taken out when it is made. */
@@ -74,6 +82,7 @@ export class KbError extends Error {
   readonly code: ErrorCode;
   readonly hint: string;
   readonly retryable: boolean;
+  readonly exitCode: number;
   readonly details: ErrorDetails;
 
   constructor(code: ErrorCode, message: string, options: KbErrorOptions = {}) {
@@ -81,11 +90,8 @@ export class KbError extends Error {
     this.code = code;
     this.hint = redact(options.hint ?? TABLE[code].hint);
     this.retryable = options.retryable ?? TABLE[code].retryable;
+    this.exitCode = options.exitCode ?? TABLE[code].exitCode;
     this.details = redactValue(options.details ?? {}) as ErrorDetails;
-  }
-
-  get exitCode(): number {
-    return TABLE[this.code].exitCode;
   }
 }
 

@@ -43,7 +43,7 @@ const PACKAGES = {
 const BUILTINS = {
   fs: [/^disk\//],
   'fs/promises': [],
-  child_process: [/^remote\/local\/hooks/, /^cli\/editor/],
+  child_process: [/^remote\/local\/hooks/, /^cli\/editor/, /^kb\/run\/child/],
   cluster: [],
   vm: [],
 };

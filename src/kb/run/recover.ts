@@ -1,0 +1,98 @@
+import { join } from 'node:path';
+import type { Identities } from '../../config/identity.js';
+import { namesIn, removeTemporaryFiles, removeTree } from '../../disk/durable.js';
+import { GitIndex } from '../../git/index/index-file.js';
+import { parseSignature } from '../../git/objects/commit.js';
+import { StagedObjects } from '../../git/objects/staged.js';
+import { sweepTemporaryFiles } from '../../git/worktree/apply.js';
+import { inspectLock, readWaiters } from '../../lock/lock.js';
+import { livenessProbe } from '../../lock/liveness.js';
+import type { OwnerRecord } from '../../lock/owner.js';
+import type { Kb } from '../open.js';
+import { requireSafeState } from '../safe-state.js';
+import { findInterruptedRuns, ownId, removeJournal, type RunJournal } from './journal.js';
+import { findRunEdits } from './run-edits.js';
+import { readSnapshot, snapshotRef } from './snapshot.js';
+import { putBack, saveStash, wayBack } from './stash.js';
+
+export { hasInterruptedRun } from './journal.js';
+
+export interface RecoveryContext {
+  /** Formatted committer. */
+  readonly who: string;
+  /** Throws when the KB's lock is no longer ours. */
+  readonly fence: () => void;
+}
+
+/**
+ * Puts away what the command of a killed `kb run` left in the files, as if it had failed. Must be called under the
+ * KB's lock, after an interrupted advance was finished. Nothing of a crash is thrown away: `discard` saves, too.
+ *
+ * Each step can be killed and done again: changes are saved before the first file is put back, and the journal goes last.
+ * @throws KbError E_UNSAFE_STATE (native git is in the middle of something: finish that first), E_STORAGE, E_LOCK_LOST
+ */
+export function recoverInterruptedRun(kb: Kb, context: RecoveryContext): void {
+  for (const journal of findInterruptedRuns(kb)) {
+    const text = recover(kb, journal, context);
+    dropSnapshot(kb, journal.token, context);
+    removeJournal(kb, journal.token);
+    if (text !== undefined) kb.surroundings.report({ kind: 'warning', text });
+  }
+}
+
+/** It is of no use once files and index are as they are to stay. */
+export function dropSnapshot(kb: Kb, token: string, { who, fence }: RecoveryContext): void {
+  const name = snapshotRef(ownId(token));
+  if (kb.refs.resolve(name) !== undefined) kb.refs.update({ name, to: null, message: 'kb run: over', who, fence });
+}
+
+/** @returns what to tell the user; undefined: the run had changed nothing */
+function recover(kb: Kb, journal: RunJournal, { who, fence }: RecoveryContext): string | undefined {
+  const index = GitIndex.read(kb.surroundings.disk, kb.gitDir);
+  requireSafeState(kb, index);
+  const run = `kb run of ${journal.program}, started ${journal.startedAt}, was interrupted`;
+  const { branch, oid: head } = kb.refs.head();
+  const { base, snapshot } = journal;
+  if (branch !== journal.branch) return `${run} on another branch; its changes are left in the files`;
+  const isKnown = [base, snapshot].every((oid) => oid === null || kb.objects.has(oid));
+  if (!isKnown) return `${run}, and what was there before is lost; its changes are left in the files`;
+
+  const dirty = readSnapshot(kb, base ?? undefined, snapshot);
+  const staged = new StagedObjects(kb.objects);
+  const common = { head, index, base: base ?? undefined, dirty, staged };
+  const edits = findRunEdits(kb, { ...common, ignoreRules: 'before' });
+  // What a killed `putBack` had begun to write.
+  sweepTemporaryFiles(
+    kb.worktree,
+    edits.map(({ path }) => ({ path })),
+  );
+  if (journal.policy === 'keep') return edits.length === 0 ? undefined : `${run}; its changes are left in the files`;
+
+  const signature = parseSignature(who);
+  const identities: Identities = { author: signature, committer: signature };
+  const message = `kb run: ${journal.program} (interrupted)\n`;
+  const names = saveStash(kb, { ref: journal.stash, head, edits, dirty, staged, message, identities, who, fence });
+  const left = putBack(kb, edits, fence);
+  if (names.length === 0) return undefined;
+  const others = left.length === 0 ? '' : `; not put back, as they were changed again: ${left.join(', ')}`;
+  return `${run}; what it had changed is saved: get it back with: ${names.map(wayBack).join('; ')}${others}`;
+}
+
+/**
+ * Removes what those left that were killed inside of a run. For one who holds the KB's own lock and whose command, if
+ * it is a run, has not started or has ended: nobody can be inside then but what such a command left in the
+ * background, and whoever of these is not provably dead is let be.
+ */
+export function sweepInside(kb: Kb): void {
+  const { disk, identity } = kb.surroundings;
+  const isAlive = (owner: OwnerRecord | undefined): boolean =>
+    owner === undefined || livenessProbe(disk, identity)(owner) !== 'dead';
+  const above = join(kb.gitDir, 'kb', 'inside');
+  for (const name of namesIn(disk, above)) {
+    const directory = join(above, name);
+    const { held, owner } = inspectLock(directory, { disk, identity });
+    if ((held && isAlive(owner)) || readWaiters(disk, directory).some((waiter) => isAlive(waiter.owner))) return;
+    removeTree(disk, directory);
+  }
+  removeTemporaryFiles(disk, join(kb.gitDir, 'kb', 'runs'));
+}

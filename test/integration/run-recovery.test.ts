@@ -1,0 +1,311 @@
+import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { nodeDisk, type Disk } from '../../src/disk/disk.js';
+import { sweepDeadLocks } from '../../src/disk/lock-marks.js';
+import { isKbError } from '../../src/errors.js';
+import { holdKb } from '../../src/kb/hold.js';
+import type { FailurePolicy } from '../../src/kb/run.js';
+import { finishInterruptedAdvance } from '../../src/kb/recover-advance.js';
+import { hasInterruptedRun, recoverInterruptedRun } from '../../src/kb/run/recover.js';
+import type { Surroundings } from '../../src/kb/surroundings.js';
+import { currentProcess } from '../../src/lock/owner.js';
+import { deadWordProbe } from '../../src/lock/process-word.js';
+import { expectNativeGitAgrees, expectSound } from '../support/agree.js';
+import {
+  LINES,
+  pointsOf,
+  problemsOfAll,
+  pushFromElsewhere,
+  syncOnce,
+  withKb,
+  worldOf,
+  write,
+  type Site,
+} from '../support/crash-sweep.js';
+import { FailingDisk, Killed, type Failure } from '../support/failing-disk.js';
+import { git, nativeGit } from '../support/native-git.js';
+import { leftByRun, makeRunSite, refsUnder, runScript, stateOf } from '../support/run-site.js';
+
+/** Every so many points are taken; with KB_RUN_STRIDE=1 all of them. */
+const STRIDE = Number(process.env['KB_RUN_STRIDE'] ?? 11);
+
+/** What the next command does before anything else. @returns what it tells */
+async function recover(site: Site, disk: Disk = nodeDisk, over: Partial<Surroundings> = {}): Promise<string[]> {
+  const told: string[] = [];
+  const report: Surroundings['report'] = (event) => {
+    if (event.kind === 'warning') told.push(event.text);
+  };
+  await withKb(worldOf(site, { disk, report, ...over }), (kb) =>
+    holdKb(kb, 'sync', async (hold) => {
+      const context = { who: 'Ann <ann@example.com> 1 +0000', fence: () => hold.assertHeld() };
+      const { identity } = kb.surroundings;
+      sweepDeadLocks(kb.surroundings.disk, kb.gitDir, deadWordProbe(kb.surroundings.disk, identity), kb.lockMarks.word);
+      finishInterruptedAdvance(kb, context);
+      recoverInterruptedRun(kb, context);
+      expect(hasInterruptedRun(kb)).toBe(false);
+    }),
+  );
+  return told;
+}
+
+/** Another process by its start time: one that has provably ended when the next command looks. */
+const mortal = { ...currentProcess(nodeDisk), startTime: '1' };
+
+function makeDirty(site: Site): void {
+  write(site.kb, { 'diary.md': LINES.replace('line 1\n', 'mine\n'), 'inbox/one.md': 'staged\n' });
+  git(site.kb, ['add', 'inbox']);
+  write(site.kb, { 'inbox/one.md': 'changed again\n', 'deep/er/three.md': null, 'draft.md': 'draft\n' });
+}
+
+const CHANGES = `echo more >> diary.md; echo x > inbox/one.md; rm inbox/two.md becomes-folder; mkdir becomes-folder
+  echo in > becomes-folder/in.md; mkdir -p a/b; echo new > a/b/new.md; chmod +x becomes-file/inside.md; git add a`;
+
+describe.skipIf(!nativeGit.available)('a kb run that was killed (needs native git)', () => {
+  let site: Site;
+  let ran: string;
+  beforeEach(async () => {
+    site = await makeRunSite();
+    ran = join(site.root, 'ran');
+  });
+
+  /** Runs until the failure, as a process that dies by it. */
+  async function attempt(failure: Failure | undefined, end: string, onFailure: FailurePolicy): Promise<FailingDisk> {
+    const failing = new FailingDisk(failure);
+    const world = { disk: failing.disk, identity: mortal };
+    try {
+      await runScript(site, `${CHANGES}; touch ${ran}; ${end}`, { world, onFailure });
+    } catch (error) {
+      if (!(error instanceof Killed) && !isKbError(error)) throw error;
+    }
+    return failing;
+  }
+
+  /** Nothing wrong in the repositories, nothing left over, people's edits as they were, the run's work somewhere. */
+  function problemsAt(label: string, allowed: readonly string[]): string[] {
+    const problems: string[] = [];
+    const must = (what: string, found: unknown, wanted: unknown): void => {
+      if (JSON.stringify(found) !== JSON.stringify(wanted))
+        problems.push(`${label}: ${what}: ${JSON.stringify(found)}`);
+    };
+    try {
+      expectSound(site.kb);
+      expectSound(site.remote);
+    } catch (error) {
+      problems.push(`${label}: ${String(error)}`);
+    }
+    must('left', leftByRun(site), []);
+    // Where commands inside of a run queue, the lock of a dead one stands in nobody's way.
+    const temporary = readdirSync(site.kb, { recursive: true, encoding: 'utf8' }).filter(
+      (path) => path.includes('.kb_tmp_') && !path.startsWith('.git/kb/inside/'),
+    );
+    must('temporary files', temporary, []);
+    const seen = stateOf(site);
+    if (!allowed.includes(seen))
+      problems.push(`${label}: what people see: ${git(site.kb, ['status', '--porcelain']).replaceAll('\n', ', ')}`);
+    if (!existsSync(ran)) return problems;
+    const places = ['HEAD', 'origin/main', ...refsUnder(site, 'refs/kb/stash')];
+    git(site.kb, ['fetch', '-q']);
+    for (const [path, content] of [
+      ['a/b/new.md', 'new\n'],
+      ['becomes-folder/in.md', 'in\n'],
+    ] as const) {
+      const found = places.some(
+        (place) => git(site.kb, ['show', `${place}:${path}`], { allowFailure: true }) === content,
+      );
+      if (!found) problems.push(`${label}: the run's ${path} is lost`);
+    }
+    return problems;
+  }
+
+  async function reset(): Promise<string> {
+    site = await makeRunSite();
+    rmSync(ran, { force: true });
+    makeDirty(site);
+    return stateOf(site);
+  }
+
+  it.each<[string, string, FailurePolicy]>([
+    ['whose command ends well', 'true', 'stash'],
+    ['whose command fails', 'exit 1', 'stash'],
+    ['that is to keep nothing of a failure', 'true', 'discard'],
+  ])('%s: the next command mends it, at whatever step', async (_, end, policy) => {
+    const before = await reset();
+    const { changes } = await attempt(undefined, end, policy);
+    const allowed = [before, stateOf(site)];
+    const points = pointsOf(changes, 1 + (end.length % STRIDE), STRIDE);
+    const problems = await problemsOfAll(
+      points.map((at) => async () => {
+        await reset();
+        const { failedCall } = await attempt({ kind: 'kill', at, torn: at % 2 === 0 }, end, policy);
+        await recover(site);
+        return problemsAt(`${failedCall.replaceAll(site.root, '')} (kill at ${at})`, allowed);
+      }),
+    );
+    expect(problems).toEqual([]);
+  });
+
+  it('is mended also when the mending is killed, at whatever step', async () => {
+    /** Kills right before the command's changes are looked at. */
+    const killed = async (): Promise<string> => {
+      const dirty = await reset();
+      let [all, child] = [0, 0];
+      const counting = new FailingDisk();
+      await runScript(site, CHANGES, {
+        world: { disk: counting.disk, identity: mortal },
+        onChild: (runs) => (runs ? 0 : (child = counting.changes)),
+      });
+      all = counting.changes;
+      expect(all).toBeGreaterThan(child);
+      await reset();
+      await attempt({ kind: 'kill', at: child + 1 }, 'true', 'stash');
+      return dirty;
+    };
+    await killed();
+    const counting = new FailingDisk();
+    expect(await recover(site, counting.disk)).toHaveLength(1);
+    const points = pointsOf(counting.changes, 2, Math.ceil(STRIDE / 2));
+    const problems = await problemsOfAll(
+      points.map((at) => async () => {
+        const dirty = await killed();
+        const failing = new FailingDisk({ kind: 'kill', at, torn: at % 2 === 1 });
+        await recover(site, failing.disk, { identity: mortal }).catch(() => undefined);
+        await recover(site);
+        return problemsAt(`${failing.failedCall.replaceAll(site.root, '')} (second kill at ${at})`, [dirty]);
+      }),
+    );
+    expect(problems).toEqual([]);
+  });
+
+  /** A run that is killed between the end of its command and the look at its changes. */
+  async function killAfterCommand(script: string, onFailure: FailurePolicy = 'stash'): Promise<void> {
+    let isOver = false;
+    const disk = new Proxy(nodeDisk, {
+      get: (target, name: keyof Disk) => {
+        if (isOver) throw new Killed();
+        return target[name] as unknown;
+      },
+    });
+    const onChild = (runs: boolean): void => void (isOver = !runs);
+    await runScript(site, script, { world: { disk, identity: mortal }, onChild, onFailure }).catch((error: unknown) => {
+      if (!(error instanceof Killed)) throw error;
+    });
+    expect(git(site.kb, ['status', '--porcelain'])).not.toBe('');
+  }
+
+  it('is told to the user, with the way to get its changes back, and the next sync leaves them out', async () => {
+    await killAfterCommand('echo x > x.md');
+    const [told = ''] = await recover(site);
+    const [stash = ''] = refsUnder(site, 'refs/kb/stash');
+    expect(told).toMatch(/^kb run of sh, started \S+, was interrupted; what it had changed is saved/);
+    expect(told).toContain(`git cherry-pick --no-commit ${stash}`);
+    await syncOnce(worldOf(site));
+    expect(git(site.remote, ['ls-tree', 'main', 'x.md'])).toBe('');
+    expectNativeGitAgrees(site.kb, site.remote);
+    expect(await recover(site)).toEqual([]);
+  });
+
+  it('leaves its changes in the files with keep', async () => {
+    await killAfterCommand('echo x > x.md', 'keep');
+    expect(await recover(site)).toEqual([expect.stringContaining('left in the files')]);
+    expect(git(site.kb, ['status', '--porcelain'])).toBe('?? x.md\n');
+    expect(leftByRun(site)).toEqual([]);
+  });
+
+  it('is mended upon what the branch has become since', async () => {
+    await killAfterCommand('echo x > x.md; echo y >> diary.md');
+    pushFromElsewhere(site, (work) => write(work, { 'theirs.md': 'theirs\n' }));
+    git(site.kb, ['pull', '-q']);
+    await recover(site);
+    expect(git(site.kb, ['status', '--porcelain'])).toBe('');
+    const [stash = ''] = refsUnder(site, 'refs/kb/stash');
+    expect(git(site.kb, ['diff', '--name-status', `${stash}^`, stash])).toBe('M\tdiary.md\nA\tx.md\n');
+  });
+
+  it('is given up on another branch: its changes stay in the files', async () => {
+    await killAfterCommand('echo x > x.md');
+    git(site.kb, ['switch', '-qc', 'other']);
+    expect(await recover(site)).toEqual([expect.stringContaining('on another branch')]);
+    expect(git(site.kb, ['status', '--porcelain'])).toBe('?? x.md\n');
+    expect(leftByRun(site)).toEqual([]);
+  });
+
+  it('waits until native git has finished what it is in the middle of', async () => {
+    await killAfterCommand('echo x > x.md');
+    writeFileSync(join(site.kb, '.git/MERGE_HEAD'), git(site.kb, ['rev-parse', 'HEAD']));
+    await expect(recover(site)).rejects.toMatchObject({ code: 'E_UNSAFE_STATE' });
+    rmSync(join(site.kb, '.git/MERGE_HEAD'));
+    expect(await recover(site)).toHaveLength(1);
+    expect(git(site.kb, ['status', '--porcelain'])).toBe('');
+  });
+
+  it.each([
+    ['of another form', '{"version":2}'],
+    ['that is damaged', '{'],
+    ['that names a branch for its stash', undefined],
+  ])('a journal %s is passed over', async (_, content) => {
+    await killAfterCommand('echo x > x.md');
+    const [name = ''] = readdirSync(join(site.kb, '.git/kb')).filter((one) => one.startsWith('run-'));
+    const file = join(site.kb, '.git/kb', name);
+    const own = JSON.parse(nodeDisk.readFileSync(file, 'utf8')) as object;
+    writeFileSync(file, content ?? JSON.stringify({ ...own, stash: 'refs/heads/main' }));
+    expect(await recover(site)).toEqual([]);
+    expect(git(site.kb, ['status', '--porcelain'])).toBe('?? x.md\n');
+  });
+
+  it('one inside of another is mended first, each with its own changes', async () => {
+    makeDirty(site);
+    const dirty = stateOf(site);
+    // The outer run dies after its command, in which another one died in the same way.
+    let isOver = false;
+    const disk = new Proxy(nodeDisk, {
+      get: (target, name: keyof Disk) => {
+        if (isOver) throw new Killed();
+        return target[name] as unknown;
+      },
+    });
+    const waiting = `echo outer > outer.md; echo $KB_LOCK_TOKEN > ${site.root}/token; for i in $(seq 1000); do [ -e ${site.root}/go ] && break; sleep 0.02; done`;
+    const onChild = (runs: boolean): void => void (isOver = !runs);
+    const outer = runScript(site, waiting, { world: { disk, identity: mortal }, onChild }).catch(() => undefined);
+    await expect.poll(() => existsSync(join(site.root, 'token')), { timeout: 10_000 }).toBe(true);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    const token = nodeDisk.readFileSync(join(site.root, 'token'), 'utf8').trim();
+    let isInnerOver = false;
+    const innerDisk = new Proxy(nodeDisk, {
+      get: (target, name: keyof Disk) => {
+        if (isInnerOver) throw new Killed();
+        return target[name] as unknown;
+      },
+    });
+    const world = { disk: innerDisk, identity: mortal };
+    const over = (runs: boolean): void => void (isInnerOver = !runs);
+    await runScript(site, 'echo inner > inner.md', { world, env: { KB_LOCK_TOKEN: token }, onChild: over }).catch(
+      () => undefined,
+    );
+    writeFileSync(join(site.root, 'go'), '');
+    await outer;
+    expect(readdirSync(join(site.kb, '.git/kb')).filter((name) => name.startsWith('run-'))).toHaveLength(2);
+    expect(await recover(site)).toHaveLength(2);
+    expect(stateOf(site)).toBe(dirty);
+    const files = refsUnder(site, 'refs/kb/stash').map((stash) =>
+      git(site.kb, ['diff', '--name-only', `${stash}^`, stash]),
+    );
+    expect(files.sort()).toEqual(['inner.md\n', 'outer.md\n']);
+  });
+
+  it('a full disk at any step loses nothing', async () => {
+    const before = await reset();
+    const { changes } = await attempt(undefined, 'true', 'stash');
+    const allowed = [before, stateOf(site)];
+    const points = pointsOf(changes, 3, 2 * STRIDE);
+    const problems = await problemsOfAll(
+      points.map((at) => async () => {
+        await reset();
+        const { failedCall } = await attempt({ kind: 'full', at }, 'true', 'stash');
+        await recover(site);
+        return problemsAt(`${failedCall.replaceAll(site.root, '')} (full at ${at})`, allowed);
+      }),
+    );
+    expect(problems).toEqual([]);
+  });
+});
