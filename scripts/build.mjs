@@ -99,7 +99,7 @@ const main = await build({
   format: 'esm',
   chunkNames: 'chunks/[name]-[hash]',
   alias,
-  plugins: [plainFs, fetchBuiltins()],
+  plugins: [plainFs, noSignalHooks, fetchBuiltins()],
 });
 
 const program = await build({

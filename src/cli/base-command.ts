@@ -58,7 +58,8 @@ export abstract class KbCommand extends Command {
     this.terminal.done();
     // What was interrupted fails in many ways; the signal is the reason for all of them.
     const reason: unknown = this.signal?.reason;
-    const known = isKbError(reason) && !isKbError(error, 'E_LOCK_LOST') ? reason : asCliError(error);
+    const isSaidBetter = isKbError(error, 'E_LOCK_LOST') || (isKbError(reason) && isKbError(error, reason.code));
+    const known = isKbError(reason) && !isSaidBetter ? reason : asCliError(error);
     process.exitCode = known.exitCode;
     if (this.jsonEnabled()) this.terminal.object(renderError.asObject(known));
     else renderError.onTerminal(known, this.terminal, process.env);

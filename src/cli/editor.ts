@@ -13,16 +13,6 @@ export interface EditorCopy {
 }
 
 /**
- * Opens the user's editor on an empty file and gives what was saved.
- * @throws KbError E_USAGE when there is no editor or it fails; the text then stays in the file that is named
- */
-export async function writeInEditor(surroundings: Surroundings): Promise<string> {
-  const copy = await openInEditor(surroundings, 'NOTE.md', Buffer.alloc(0));
-  copy.discard();
-  return copy.data.toString('utf8');
-}
-
-/**
  * The command that opens the user's editor. It may hold arguments (`code --wait`).
  * @throws KbError E_USAGE when none is set
  */

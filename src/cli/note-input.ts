@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { asStorageError, isErrno } from '../disk/durable.js';
 import { KbError } from '../errors.js';
+import type { EditorCopy } from './editor.js';
 import type { Surroundings } from '../kb/surroundings.js';
 
 export interface NoteInput {
@@ -8,6 +9,8 @@ export interface NoteInput {
   readonly file: string | undefined;
   readonly edit: boolean;
   readonly heading: string | undefined;
+  /** The text from an editor, which is in a file until that is discarded. */
+  readonly onCopy: (copy: EditorCopy) => void;
 }
 
 /**
@@ -23,7 +26,12 @@ export async function readNoteText(surroundings: Surroundings, input: NoteInput)
     });
   }
   if (input.file !== undefined) return readTextFile(surroundings, input.file);
-  if (input.edit) return (await import('./editor.js')).writeInEditor(surroundings);
+  if (input.edit) {
+    const { openInEditor } = await import('./editor.js');
+    const copy = await openInEditor(surroundings, 'NOTE.md', Buffer.alloc(0));
+    input.onCopy(copy);
+    return requireText(copy.data, 'the text');
+  }
   if (hasWords && !(input.words.length === 1 && input.words[0] === '-')) return input.words.join(' ');
   if (!hasWords && process.stdin.isTTY) {
     throw new KbError('E_USAGE', 'the note has no text', { hint: 'give it: kb note "…", pipe it in, or use --edit' });

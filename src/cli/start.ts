@@ -39,7 +39,7 @@ const silent: Interfaces.Logger = {
  * @param root the package's folder, ending in `/`
  */
 export async function start(root: string, options: StartOptions): Promise<void> {
-  const argv = process.argv.slice(2);
+  const argv = commandFirst(process.argv.slice(2));
   const load = loadOptions(root);
   try {
     const [name = '', ...rest] = argv;
@@ -60,6 +60,19 @@ export async function start(root: string, options: StartOptions): Promise<void> 
  */
 function endProcess(): void {
   process.stdout.write('', () => process.stderr.write('', () => process.exit()));
+}
+
+/** `kb --kb DIR sync` is `kb sync --kb DIR`: oclif knows flags only behind the command. */
+function commandFirst(argv: string[]): string[] {
+  let at = 0;
+  for (; at < argv.length; at += 1) {
+    const word = argv[at] ?? '';
+    if (word === '--kb') at += 1;
+    else if (!/^--(kb=.*|quiet|verbose|json|(no-)?color)$/.test(word)) break;
+  }
+  const command = argv[at];
+  if (at === 0 || command === undefined || command.startsWith('-')) return argv;
+  return [command, ...argv.slice(0, at), ...argv.slice(at + 1)];
 }
 
 function findCommand(commands: CommandTable, name: string): CommandTable[string] | undefined {

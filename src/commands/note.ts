@@ -1,8 +1,10 @@
 import { Args, Flags } from '@oclif/core';
 import { KbCommand, lockTimeoutFlag, openRequest } from '../cli/base-command.js';
+import type { EditorCopy } from '../cli/editor.js';
 import { readNoteText } from '../cli/note-input.js';
 import { formatDuration } from '../cli/format.js';
 import { readNoteTarget } from '../cli/note-target.js';
+import { isKbError } from '../errors.js';
 import { addNote, previewNote, type NoteResult } from '../kb/note.js';
 import { requireValidId } from '../kb/note-id.js';
 import { localTime } from '../kb/notes/date-format.js';
@@ -76,6 +78,8 @@ export default class Note extends KbCommand {
     'lock-timeout': lockTimeoutFlag,
   };
 
+  private copy: EditorCopy | undefined;
+
   async run(): Promise<object> {
     const { args, flags } = await this.parse(Note);
     const surroundings = this.start(flags);
@@ -87,6 +91,7 @@ export default class Note extends KbCommand {
       file: flags.file,
       edit: flags.edit,
       heading: flags.heading,
+      onCopy: (copy) => (this.copy = copy),
     });
     const kb = await openKb(surroundings, openRequest(flags));
     const request = {
@@ -118,9 +123,19 @@ export default class Note extends KbCommand {
       ...(flags.message === undefined ? {} : { message: flags.message }),
       ...(flags.id === undefined ? {} : { id: flags.id }),
     });
+    this.copy?.discard();
     this.terminal.done();
     this.render(result);
     return result;
+  }
+
+  /** What was typed in an editor is not lost with the command. */
+  override async catch(error: Error): Promise<void> {
+    const isSaved = isKbError(error) && ['saved', 'queued'].some((detail) => typeof error.details[detail] === 'string');
+    if (isSaved) this.copy?.discard();
+    else if (this.copy !== undefined)
+      this.terminal.report({ kind: 'warning', text: `your text is in ${this.copy.file}` });
+    return super.catch(error);
   }
 
   private render(result: NoteResult): void {

@@ -14,8 +14,8 @@ const OTHERS: readonly EnvironmentVariable[] = [
   { name: 'NO_COLOR', description: 'Any value turns colour off.', secret: false },
   { name: 'FORCE_COLOR', description: 'Any value but 0 turns colour on, also in a pipe.', secret: false },
   { name: 'CI', description: 'Any value turns animation off: one plain line a step.', secret: false },
-  { name: 'VISUAL', description: 'Editor for `kb note --edit`.', secret: false },
-  { name: 'EDITOR', description: 'Editor for `kb note --edit` where VISUAL is not set.', secret: false },
+  { name: 'VISUAL', description: 'Editor for `kb edit` and `kb note --edit`.', secret: false },
+  { name: 'EDITOR', description: 'Editor for `kb edit` and `kb note --edit` where VISUAL is not set.', secret: false },
   {
     name: 'XDG_CONFIG_HOME',
     description: 'Where the user configuration kb/config.yaml and the list of registered KBs are.',

@@ -172,9 +172,15 @@ class Cycle {
       const known = asStorageError(error, `finish kb ${plan.operation}`);
       if (known instanceof KbError) recordSync(kb, known);
       if (isKbError(known, 'E_REFUSED') && this.edits !== undefined) forgetCollected(kb);
-      if (isKbError(known, 'E_NETWORK')) throw await this.savedLocally(known);
+      if (known instanceof KbError && this.mustBeSaved(known)) throw await this.savedLocally(known);
       throw known;
     }
+  }
+
+  /** Also what was interrupted while its push was under way: it may land yet, and whoever repeats it doubles it. */
+  private mustBeSaved({ code }: KbError): boolean {
+    const isStopped = code === 'E_INTERRUPTED' || code === 'E_TERMINATED';
+    return code === 'E_NETWORK' || (isStopped && this.exchange?.lastInDoubt !== undefined);
   }
 
   /** @throws KbError E_UNSAFE_STATE when native git is in the middle of something */
@@ -497,7 +503,7 @@ class Cycle {
     }
     if (kept === undefined) return cause;
     const saved = (commit: Oid): KbError =>
-      new KbError('E_NETWORK', `${cause.message}; the edit is saved locally as ${commit.slice(0, 10)}`, {
+      new KbError(cause.code, `${cause.message}; the edit is saved locally as ${commit.slice(0, 10)}`, {
         cause,
         hint: 'it goes out with the next: kb sync',
         retryable: cause.retryable,

@@ -190,6 +190,26 @@ describe.skipIf(!nativeGit.available)('the commands, checked by native git (need
       expect(read(place.ann, run.stdout.trim())).toContain('from the editor\n');
     });
 
+    it('keeps the text of the editor in a file when the note cannot be written', async () => {
+      const editor = join(place.root, 'editor.mjs');
+      writeFileSync(
+        editor,
+        'import { appendFileSync } from "node:fs"; appendFileSync(process.argv[2], "precious\\n");',
+      );
+      const env = { EDITOR: `${process.execPath} ${editor}`, PATH: process.env['PATH'], TMPDIR: place.root };
+      const run = await kb(place.ann, ['note', '--edit', '--append', 'missing.md'], { env });
+      expect(run.code).toBe(2);
+      const file = /your text is in (\S+)/.exec(run.stderr)?.[1] ?? '';
+      expect(readFileSync(file, 'utf8')).toBe('precious\n');
+      const landed = await kbOk(place.ann, ['note', '--edit'], { env });
+      expect(landed.stderr).not.toContain('your text is in');
+    });
+
+    it('takes global flags in front of the command, too', async () => {
+      const run = await kbOk(place.root, ['--kb', place.ann, '--quiet', 'status', '--json']);
+      expect(run.json()).toMatchObject({ ok: true, dir: place.ann });
+    });
+
     it('appends to a note, all other bytes kept', async () => {
       writeFileSync(join(place.ann, 'log.md'), '# Log\r\n\r\nold\r\n');
       await kbOk(place.ann, ['sync']);

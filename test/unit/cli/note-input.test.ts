@@ -26,7 +26,14 @@ function stdin(content: Iterable<Buffer> | 'terminal'): Readable {
 
 function read(input: Partial<NoteInput>, signal?: AbortSignal): Promise<string> {
   const world = surroundings({ cwd, env: {}, ...(signal === undefined ? {} : { signal }) });
-  return readNoteText(world, { words: [], file: undefined, edit: false, heading: undefined, ...input });
+  return readNoteText(world, {
+    words: [],
+    file: undefined,
+    edit: false,
+    heading: undefined,
+    onCopy: () => undefined,
+    ...input,
+  });
 }
 
 const usage = (message: RegExp): unknown => ({ code: 'E_USAGE', message: expect.stringMatching(message) as string });
