@@ -52,6 +52,8 @@ export class Batch {
   private readonly pushedAs = new Map<Oid, ReadonlyMap<BatchItem, NoteAnswer>>();
   private acknowledged = new Set<PlaceName>();
   private bytes = 0;
+  /** Entries that were taken out of the batch without an answer: the plans that name them are still needed. */
+  private readonly heldBack = new Set<PlaceName>();
   private isClosed = false;
 
   private constructor(
@@ -102,6 +104,11 @@ export class Batch {
   /** How many notes have been answered so far, for the record of waits. */
   get answered(): number {
     return this.answers.size;
+  }
+
+  /** The holder's own note is an entry of the queue. */
+  get isOwnQueued(): boolean {
+    return this.ownPlace !== undefined;
   }
 
   /** What became of the holder's own note; undefined: it has none, or no answer yet. */
@@ -231,6 +238,7 @@ export class Batch {
     const state = pushed === undefined ? this.planned : this.pushedAs.get(pushed);
     const answers = new Map<BatchItem, NoteAnswer>();
     for (const [item, answer] of state ?? []) {
+      if (!this.items.includes(item)) continue; // held back
       answers.set(item, answer.kind === 'failed' ? answer : { kind: 'failed', error: saved(answer.commit) });
     }
     this.acknowledge(answers);
@@ -258,6 +266,7 @@ export class Batch {
       (item) => this.isOwn(item) && (item.queued === undefined || !doubtful.has(item.queued.place)),
     );
     this.release(this.items.filter((item) => !own.includes(item)));
+    for (const { queued } of this.items) if (queued !== undefined) this.heldBack.add(queued.place);
     this.items = own;
     for (const item of [...this.planned.keys()]) if (!own.includes(item)) this.planned.delete(item);
   }
@@ -326,7 +335,9 @@ export class Batch {
       return;
     }
     // Damaged, or of another version: whoever still waits for it must not take it for saved.
-    if (entry === undefined && placesInLine(kb.surroundings.disk, kb.root).includes(queued.place)) {
+    const isWaitedFor = (): boolean =>
+      queued.place === this.ownPlace || placesInLine(kb.surroundings.disk, kb.root).includes(queued.place);
+    if (entry === undefined && isWaitedFor()) {
       hold.assertHeld();
       queue.acknowledge(hold.id, new Map([[queued.place, { waiter: '', value: encodeAnswer(unreadable()) }]]));
     }
@@ -399,7 +410,7 @@ export class Batch {
 
   /** A plan is needed as long as an entry in it has no answer. */
   private dropSettledRecords(): void {
-    const open = new Set(this.items.map(({ queued }) => queued?.place));
+    const open = new Set([...this.heldBack, ...this.items.map(({ queued }) => queued?.place)]);
     const isNeeded = ({ answers }: PushRecord): boolean => [...answers.keys()].some((place) => open.has(place));
     for (const [holder, records] of this.inherited) if (!records.some(isNeeded)) this.forgetInherited(holder);
     if (this.own.length === 0 || this.own.some(isNeeded)) return;

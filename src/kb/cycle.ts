@@ -21,7 +21,7 @@ import type { Hold } from './hold.js';
 import { integrate, type Integrated } from './integrate.js';
 import { recordSync } from './last-sync.js';
 import type { NoteEntry } from './note-entry.js';
-import { findSavedNote, forgetSavedNotes, saveNotes } from './saved-notes.js';
+import { findSavedNote, forgetSavedNotes, recordRemade, remadeAs, saveNotes } from './saved-notes.js';
 import { writeNote } from './write-note.js';
 import { finishInterruptedAdvance } from './recover-advance.js';
 import { hasInterruptedRun, recoverInterruptedRun, sweepInside } from './run/recover.js';
@@ -137,7 +137,9 @@ class Cycle {
   /** Whether the last look prepared for a push: a reader needs no push rights. */
   private mayPush = false;
   /** Saved notes that were made again for the present plan, by their new commits. */
-  private readonly remade = new Map<Oid, NoteEntry>();
+  private readonly remade = new Map<Oid, { readonly saved: Oid; readonly entry: NoteEntry }>();
+  /** By the pushed commit: which saved notes are in it. */
+  private readonly pushedRemade = new Map<Oid, ReadonlyMap<Oid, NoteEntry>>();
   /** By the pushed commit: the cycle's own edit in it, for the case that the push lands although its reply is lost. */
   private readonly pushed = new Map<Oid, Oid | undefined>();
 
@@ -177,10 +179,14 @@ class Cycle {
     }
   }
 
-  /** Also what was interrupted while its push was under way: it may land yet, and whoever repeats it doubles it. */
+  /**
+   * Also what was interrupted while its push was under way: it may land yet, and whoever repeats it doubles it. A
+   * note in the queue stays there instead, with its plan, and is the next holder's.
+   */
   private mustBeSaved({ code }: KbError): boolean {
+    if (code === 'E_NETWORK') return true;
     const isStopped = code === 'E_INTERRUPTED' || code === 'E_TERMINATED';
-    return code === 'E_NETWORK' || (isStopped && this.exchange?.lastInDoubt !== undefined);
+    return isStopped && this.exchange?.lastInDoubt !== undefined && this.batch?.isOwnQueued !== true;
   }
 
   /** @throws KbError E_UNSAFE_STATE when native git is in the middle of something */
@@ -220,6 +226,8 @@ class Cycle {
       if (this.edits !== undefined) recordCollected(kb, this.branch.commit, this.edits.commit);
       batch?.record(sight.tip, next.target);
       this.pushed.set(next.target, next.edited);
+      for (const [commit, { saved }] of this.remade) recordRemade(kb, saved, commit);
+      this.pushedRemade.set(next.target, this.remadeNotes());
       // The index of a large KB takes a while to check and prepare: done now, it is ready when the reply comes.
       const pushed = await exchange.push(sight.tip, next.target, () => this.safeIndex().prepare());
       if (pushed !== undefined) {
@@ -329,6 +337,7 @@ class Cycle {
       tracking: known,
       committer: this.identities.committer,
       conflicts: { policy: this.plan.onConflict ?? 'fail', mark: this.conflictMark() },
+      hasLanded: (commit, tip) => this.hasLandedRemade(commit, tip),
       remake: (commit, tip) => this.remakeSaved(commit, tip),
     });
     if (together.rewritten && this.branch.commit !== undefined) {
@@ -349,7 +358,7 @@ class Cycle {
     try {
       const written = await writeNote(this.kb, tip, entry);
       if (written.kind === 'none') return tip.commit;
-      this.remade.set(written.commit, entry);
+      this.remade.set(written.commit, { saved: commit, entry });
       return written.commit;
     } catch (error) {
       if (isKbError(error, 'E_USAGE') || isKbError(error, 'E_CONFLICT')) return undefined; // merged as text then
@@ -357,10 +366,20 @@ class Cycle {
     }
   }
 
-  /** Notes that stay local commits for now can be made again when they go out. */
+  private hasLandedRemade(commit: Oid, tip: Oid): boolean {
+    const { kb } = this;
+    return remadeAs(kb, commit).some((oid) => kb.objects.has(oid) && isAncestor(kb.objects, oid, tip, kb.shallow()));
+  }
+
+  /** Notes that stay local commits for now, of the plan or of what was pushed, can be made again when they go out. */
   private saveNotes(pushed?: Oid): void {
     if (this.upstream === undefined) return;
-    saveNotes(this.kb, new Map([...this.remade, ...(this.batch?.notesOf(pushed) ?? [])]));
+    const again = pushed === undefined ? this.remadeNotes() : (this.pushedRemade.get(pushed) ?? []);
+    saveNotes(this.kb, new Map([...again, ...(this.batch?.notesOf(pushed) ?? [])]));
+  }
+
+  private remadeNotes(): Map<Oid, NoteEntry> {
+    return new Map([...this.remade].map(([commit, { entry }]) => [commit, entry]));
   }
 
   /** `conflict 2026-11-20 HOST`, in the user's own time. */
@@ -509,6 +528,8 @@ class Cycle {
         retryable: cause.retryable,
         details: { ...cause.details, saved: commit },
       });
+    // Nobody else was interrupted: their notes stay in the queue, with the plan that tells what became of them.
+    if (cause.code !== 'E_NETWORK') batch?.holdBackEntries();
     batch?.settleSaved(saved, this.exchange?.lastInDoubt);
     return saved(kept);
   }

@@ -20,6 +20,8 @@ export interface IntegrateRequest {
   readonly committer: Signature;
   /** Default: a conflict stops everything. */
   readonly conflicts?: ConflictRules;
+  /** Whether the edit of a local commit is in the tip under another id. */
+  readonly hasLanded?: (commit: Oid, tip: Oid) => boolean;
   /** Makes the edit of a local commit again upon the tip, where its text can't simply be merged; undefined: unknown. */
   readonly remake?: (commit: Oid, tip: { commit: Oid; tree: Oid; staged: StagedObjects }) => Promise<Oid | undefined>;
 }
@@ -81,6 +83,7 @@ async function replayOnto(
   let tip = onto;
   let tree = readCommit(staged, onto).tree;
   for (const oid of commits) {
+    if (request.hasLanded?.(oid, onto) === true) continue;
     const commit = readCommit(staged, oid);
     const before = parentTree(staged, commit, request.shallow.has(oid));
     const applied = applyChanges(staged, tree, diffTrees(staged, before, commit.tree), request.conflicts ?? STOP);

@@ -27,12 +27,32 @@ export function findSavedNote(kb: Kb, commit: Oid): NoteEntry | undefined {
   return data === undefined ? undefined : parseEntry(data);
 }
 
+/**
+ * Writes down, before the push, as which commit a saved note is about to go out. If the process dies before the branch
+ * has followed, the branch still holds the old commit, and its note must not be made a third time.
+ */
+export function recordRemade(kb: Kb, saved: Oid, remade: Oid): void {
+  const before = remadeAs(kb, saved);
+  if (before.includes(remade)) return;
+  const file = join(kbDirectory(kb), FOLDER, `${saved}.remade`);
+  writeFileAtomic(kb.surroundings.disk, file, [...before, remade].map((oid) => `${oid}\n`).join(''));
+}
+
+/** The commits as which a saved note may have gone out. */
+export function remadeAs(kb: Kb, saved: Oid): Oid[] {
+  const data = readFileIfExists(kb.surroundings.disk, join(kb.gitDir, 'kb', FOLDER, `${saved}.remade`));
+  return (data?.toString('latin1') ?? '').split('\n').filter(isOid);
+}
+
 /** All that the branch holds has landed. */
 export function forgetSavedNotes(kb: Kb, branch: RefName): void {
   const folder = join(kb.gitDir, 'kb', FOLDER);
-  for (const name of namesIn(kb.surroundings.disk, folder)) {
-    const commit = name.replace(/\.json$/, '');
-    const isOther = isOid(commit) && findSavedNote(kb, commit)?.branch !== branch;
+  const names = namesIn(kb.surroundings.disk, folder);
+  const saved = names.map((name) => name.replace(/\.json$/, '')).filter(isOid);
+  const others = new Map(saved.map((commit) => [commit as string, findSavedNote(kb, commit)?.branch]));
+  for (const name of names) {
+    const commit = name.replace(/\.(json|remade)$/, '');
+    const isOther = isOid(commit) && (others.get(commit) ?? branch) !== branch;
     if (!isOther) removeFile(kb.surroundings.disk, join(folder, name));
   }
 }

@@ -291,11 +291,10 @@ describe.skipIf(!hasGitHttpBackend())('one bad note among others (needs native g
       code: 'E_UNSAFE_STATE',
       spoil: (site) => rewriteLast(site, (data) => data.replace('refs/heads/main', 'refs/heads/other')),
     },
-    // Whoever serves the queue cannot know whose it was: its waiter finds it gone, without an answer.
     {
       what: 'an entry that was damaged on disk',
       note: { text: 'bad.' },
-      code: 'E_QUEUED',
+      code: 'E_UNSAFE_STATE',
       spoil: (site) => rewriteLast(site, (data) => data.slice(1)),
     },
   ];

@@ -1,6 +1,9 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { nodeDisk, type Disk } from '../../src/disk/disk.js';
+import { currentProcess } from '../../src/lock/owner.js';
+import { Killed } from '../support/failing-disk.js';
 import { hasGitHttpBackend } from '../support/http-backend.js';
 import { git } from '../support/native-git.js';
 import {
@@ -70,6 +73,31 @@ describe.skipIf(!hasGitHttpBackend())('notes that were saved offline (needs nati
     await addTo(other, appendTo('diary.md', 'theirs 2.'));
     await syncAt(site);
     expect(['mine.', 'theirs 1.', 'theirs 2.'].map((text) => timesOnRemote(site, text))).toEqual([1, 1, 1]);
+    expectSettled(site);
+  });
+
+  it('are not made a third time when the one who had pushed them was killed before its branch followed', async () => {
+    const { site } = at;
+    const other = await elsewhere(site);
+    await saveOffline(appendTo('diary.md', 'mine.'));
+    await addTo(other, appendTo('diary.md', 'theirs.'));
+    let isDead = false;
+    const disk = new Proxy(nodeDisk, {
+      get: (target, name: keyof Disk) => {
+        const call = target[name] as (...args: unknown[]) => unknown;
+        return (...args: unknown[]): unknown => {
+          isDead ||= name === 'openSync' && String(args[0]).includes('advance.json');
+          if (isDead && name !== 'closeSync') throw new Killed();
+          return call.apply(target, args);
+        };
+      },
+    });
+    const identity = { ...currentProcess(nodeDisk), startTime: '1' };
+    await outcomeOf(syncAt(site, { over: { disk, identity } }));
+    expect([isDead, timesOnRemote(site, 'mine.')]).toEqual([true, 1]);
+    await addTo(other, appendTo('diary.md', 'theirs again.'));
+    await syncAt(site);
+    expect(timesOnRemote(site, 'mine.')).toBe(1);
     expectSettled(site);
   });
 
