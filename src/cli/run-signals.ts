@@ -16,7 +16,7 @@ export interface RunSignals {
  * Takes the signals over. While a command has the terminal, the key for interrupt reaches it directly, and what it
  * makes of that is its own business (an editor or a shell goes on), so kb waits for it. When nothing runs that would
  * have to be ended first, a second signal ends kb at once: the lock is given back by its exit hook, and what the run
- * had changed is put away by the next command.
+ * had changed stays in the files.
  */
 export function takeSignals(foreground: boolean): RunSignals {
   const [stop, kill] = [new AbortController(), new AbortController()];

@@ -42,12 +42,19 @@ export const JOURNAL = 'advance.json';
  * @throws KbError E_UNSAFE_STATE (index.lock or ref lock held, branch moved meanwhile), E_STORAGE, E_LOCK_LOST
  */
 export function advance(kb: Kb, step: Advance, context: AdvanceContext): void {
-  const { disk } = kb.surroundings;
-  const journal = join(kbDirectory(kb), JOURNAL);
   context.fence();
-  writeFileAtomic(disk, journal, JSON.stringify({ version: 1, ...step }));
+  writeJournal(kb, step);
   carryOut(kb, step, context, diffTrees(kb.objects, step.fromTree, readCommit(kb.objects, step.to).tree));
-  removeFile(disk, journal);
+  removeJournal(kb);
+}
+
+/** From now on whoever finds this KB after a crash carries the step out. */
+export function writeJournal(kb: Kb, step: Advance): void {
+  writeFileAtomic(kb.surroundings.disk, join(kbDirectory(kb), JOURNAL), JSON.stringify({ version: 1, ...step }));
+}
+
+export function removeJournal(kb: Kb): void {
+  removeFile(kb.surroundings.disk, join(kb.gitDir, 'kb', JOURNAL));
 }
 
 /** The steps of an advance that a crash may have left undone; the same ones again end in the same state. */

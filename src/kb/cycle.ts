@@ -12,10 +12,9 @@ import { findEntry, type Leaf } from '../git/objects/tree.js';
 import { diffTrees, type TreeChange } from '../git/objects/tree-diff.js';
 import type { RepoPath } from '../git/paths.js';
 import { deadWordProbe } from '../lock/process-word.js';
-import { advance, treeOf } from './advance.js';
+import { advance, removeJournal, treeOf, writeJournal } from './advance.js';
 import type { ConflictPolicy, Settled } from './apply-changes.js';
 import type { Batch } from './batch.js';
-import { forgetCollected, recordCollected } from './collected.js';
 import { Exchange, type Sight } from './exchange.js';
 import type { Hold } from './hold.js';
 import { integrate, type Integrated } from './integrate.js';
@@ -133,6 +132,7 @@ class Cycle {
   private readonly fence: () => void;
   private edits: CollectedEdits | undefined;
   private backedUp: Oid | undefined;
+  private hasJournal = false;
   private readonly batch: Batch | undefined;
   /** Whether the last look prepared for a push: a reader needs no push rights. */
   private mayPush = false;
@@ -173,7 +173,7 @@ class Cycle {
     } catch (error) {
       const known = asStorageError(error, `finish kb ${plan.operation}`);
       if (known instanceof KbError) recordSync(kb, known);
-      if (isKbError(known, 'E_REFUSED') && this.edits !== undefined) forgetCollected(kb);
+      this.leaveEditsAsTheyAre(known);
       if (known instanceof KbError && this.mustBeSaved(known)) throw await this.savedLocally(known);
       throw known;
     }
@@ -223,7 +223,7 @@ class Cycle {
         return this.outcome(next, { landed: isLanded });
       }
       requireFreeIndex(kb);
-      if (this.edits !== undefined) recordCollected(kb, this.branch.commit, this.edits.commit);
+      this.commitEditsAfterCrash();
       batch?.record(sight.tip, next.target);
       this.pushed.set(next.target, next.edited);
       for (const [commit, { saved }] of this.remade) recordRemade(kb, saved, commit);
@@ -468,6 +468,7 @@ class Cycle {
     const { kb, branch, who, fence, edits } = this;
     if (target === branch.commit && edits === undefined) return;
     const step = { branch: branch.ref, from: branch.commit ?? null, to: target, fromTree: this.worktreeTree() };
+    this.hasJournal = false; // from here on it is the advance's
     advance(kb, step, {
       who,
       message: `kb ${this.plan.operation}`,
@@ -475,7 +476,25 @@ class Cycle {
       index: this.safeIndex(),
       ...(edits === undefined ? {} : { entries: edits.entries }),
     });
-    if (edits !== undefined) forgetCollected(kb);
+  }
+
+  /**
+   * Local edits that are about to be pushed become the branch's next commit if this process dies now: the remote may
+   * have them then, and what the user changes in the same files afterwards is an edit of that commit, not a conflict
+   * with it. (Broken by: test/integration/replay.test.ts, "edited again after a push whose process was killed")
+   */
+  private commitEditsAfterCrash(): void {
+    const { kb, branch, edits, fence } = this;
+    if (edits === undefined) return;
+    fence();
+    writeJournal(kb, { branch: branch.ref, from: branch.commit ?? null, to: edits.commit, fromTree: edits.tree });
+    this.hasJournal = true;
+  }
+
+  /** The push failed for sure: the edits stay as they lie in the files. */
+  private leaveEditsAsTheyAre(error: unknown): void {
+    if (!this.hasJournal || isKbError(error, 'E_LOCK_LOST') || this.exchange?.lastInDoubt !== undefined) return;
+    removeJournal(this.kb);
   }
 
   /** No remote, or the command asked for none: the edit becomes a local commit and nothing else. */

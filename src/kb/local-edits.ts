@@ -2,14 +2,13 @@ import { join } from 'node:path';
 import type { Identities } from '../config/identity.js';
 import { homeDirectory } from '../config/locations.js';
 import type { GitIndex, NewEntry } from '../git/index/index-file.js';
-import { readCommit, serializeCommit } from '../git/objects/commit.js';
+import { serializeCommit } from '../git/objects/commit.js';
 import { StagedObjects } from '../git/objects/staged.js';
 import type { FileMode, Leaf } from '../git/objects/tree.js';
 import { editTree } from '../git/objects/tree-edit.js';
 import type { RepoPath } from '../git/paths.js';
 import { scanChanges, type WorktreeChange } from '../git/worktree/status.js';
 import { treeOf } from './advance.js';
-import { findCollected } from './collected.js';
 import type { CollectedEdits } from './cycle.js';
 import type { CheckedOutBranch, Kb } from './open.js';
 
@@ -83,15 +82,14 @@ export function collectEdits(
     entries.set(path, { ...leaf, stat });
   }
   const tree = editTree(staged, treeOf(kb, at.branch.commit), leaves);
-  // What a killed process may have pushed of these edits is what later ones stand upon.
-  const parent = findCollected(kb, at.branch.commit) ?? at.branch.commit;
-  // The files are what that commit holds already.
-  if (parent !== undefined && tree === readCommit(kb.objects, parent).tree) return { commit: parent, tree, entries };
+  // The files are what the last commit holds; only the index says otherwise, and is set right.
+  if (tree === treeOf(kb, at.branch.commit) && at.branch.commit !== undefined)
+    return { commit: at.branch.commit, tree, entries };
   const commit = staged.add(
     'commit',
     serializeCommit({
       tree,
-      parents: parent === undefined ? [] : [parent],
+      parents: at.branch.commit === undefined ? [] : [at.branch.commit],
       author: at.identities.author,
       committer: at.identities.committer,
       message: `${message ?? describeEdits(edits)}\n`,

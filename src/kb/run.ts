@@ -58,8 +58,8 @@ export interface RunResult extends Shared {
  * Lock → pull → run a command → commit what it changed → push. The lock is held all along.
  *
  * What lay uncommitted in the KB before is left alone. Of a command that fails, what it changed is taken out of the
- * files again and saved (`stash`), thrown away (`discard`), or left (`keep`). What a kb that was killed leaves, the
- * next command mends (run/recover.ts).
+ * files again and saved (`stash`), thrown away (`discard`), or left (`keep`). What a kb that was killed leaves stays in
+ * the files (run/recover.ts).
  * @throws KbError E_COMMAND with the command's exit code, E_TIMEOUT, E_INTERRUPTED, E_TERMINATED, E_USAGE,
  *   E_LOCK_TIMEOUT (also over the rate limit: details.retryAfterMs), E_UNSAFE_STATE (also for a change outside of
  *   topics), and as runCycle; once the command was started, details hold `child`, `changes` and `stash` (the ref that
@@ -156,10 +156,9 @@ class Run {
       this.hold.assertHeld();
     } catch (error) {
       if (!isKbError(error, 'E_LOCK_LOST')) throw error;
-      const fate = journal.policy === 'keep' ? '' : `; the next kb command saves it as ${journal.stash}`;
       throw new KbError(
         'E_LOCK_LOST',
-        `the lock was taken away while ${journal.program} ran: nothing was committed, what it changed is in the files${fate}`,
+        `the lock was taken away while ${journal.program} ran: nothing was committed, what it changed is in the files`,
         { cause: error, hint: 'look with: kb status', details: { child, changes: null, stash: null } },
       );
     }

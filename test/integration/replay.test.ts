@@ -462,11 +462,13 @@ describe.skipIf(!nativeGit.available)('a remote whose history was rewritten (nee
     /** `kb sync` that ends as by SIGKILL when its push has landed and nothing is followed yet. */
     async function syncKilledAfterPush(): Promise<void> {
       let isDead = false;
+      let journals = 0; // the first one is written before the push, the second one when it has landed
       const disk = new Proxy(nodeDisk, {
         get: (target, name: keyof Disk) => {
           const call = target[name] as (...args: unknown[]) => unknown;
           return (...args: unknown[]): unknown => {
-            isDead ||= name === 'openSync' && String(args[0]).includes('advance.json');
+            if (name === 'openSync' && String(args[0]).includes('advance.json_')) journals += 1;
+            isDead ||= journals === 2;
             if (isDead && name !== 'closeSync') throw new Killed();
             return call.apply(target, args);
           };

@@ -1,8 +1,6 @@
 import { join } from 'node:path';
-import type { Identities } from '../../config/identity.js';
 import { namesIn, removeTemporaryFiles, removeTree } from '../../disk/durable.js';
 import { GitIndex } from '../../git/index/index-file.js';
-import { parseSignature } from '../../git/objects/commit.js';
 import { StagedObjects } from '../../git/objects/staged.js';
 import { sweepTemporaryFiles } from '../../git/worktree/apply.js';
 import { inspectLock, readWaiters } from '../../lock/lock.js';
@@ -13,7 +11,6 @@ import { requireSafeState } from '../safe-state.js';
 import { findInterruptedRuns, ownId, removeJournal, type RunJournal } from './journal.js';
 import { findRunEdits } from './run-edits.js';
 import { readSnapshot, snapshotRef } from './snapshot.js';
-import { putBack, saveStash, wayBack } from './stash.js';
 
 export { hasInterruptedRun } from './journal.js';
 
@@ -25,15 +22,15 @@ export interface RecoveryContext {
 }
 
 /**
- * Puts away what the command of a killed `kb run` left in the files, as if it had failed. Must be called under the
- * KB's lock, after an interrupted advance was finished. Nothing of a crash is thrown away: `discard` saves, too.
+ * Ends what a killed `kb run` left open. Must be called under the KB's lock, after an interrupted advance was finished.
  *
- * Each step can be killed and done again: changes are saved before the first file is put back, and the journal goes last.
+ * What its command had changed stays in the files: since the kill others may have edited them, in the same files or
+ * other ones, and nothing tells their edits from the command's. Nobody's work is put away because a process died.
  * @throws KbError E_UNSAFE_STATE (native git is in the middle of something: finish that first), E_STORAGE, E_LOCK_LOST
  */
 export function recoverInterruptedRun(kb: Kb, context: RecoveryContext): void {
   for (const journal of findInterruptedRuns(kb)) {
-    const text = recover(kb, journal, context);
+    const text = recover(kb, journal);
     dropSnapshot(kb, journal.token, context);
     removeJournal(kb, journal.token);
     if (text !== undefined) kb.surroundings.report({ kind: 'warning', text });
@@ -47,7 +44,7 @@ export function dropSnapshot(kb: Kb, token: string, { who, fence }: RecoveryCont
 }
 
 /** @returns what to tell the user; undefined: the run had changed nothing */
-function recover(kb: Kb, journal: RunJournal, { who, fence }: RecoveryContext): string | undefined {
+function recover(kb: Kb, journal: RunJournal): string | undefined {
   const index = GitIndex.read(kb.surroundings.disk, kb.gitDir);
   requireSafeState(kb, index);
   const run = `kb run of ${journal.program}, started ${journal.startedAt}, was interrupted`;
@@ -59,23 +56,13 @@ function recover(kb: Kb, journal: RunJournal, { who, fence }: RecoveryContext): 
 
   const dirty = readSnapshot(kb, base ?? undefined, snapshot);
   const staged = new StagedObjects(kb.objects);
-  const common = { head, index, base: base ?? undefined, dirty, staged };
-  const edits = findRunEdits(kb, { ...common, ignoreRules: 'before' });
-  // What a killed `putBack` had begun to write.
+  const edits = findRunEdits(kb, { head, index, base: base ?? undefined, dirty, staged, ignoreRules: 'before' });
+  // What a `putBack` that was killed had begun to write.
   sweepTemporaryFiles(
     kb.worktree,
     edits.map(({ path }) => ({ path })),
   );
-  if (journal.policy === 'keep') return edits.length === 0 ? undefined : `${run}; its changes are left in the files`;
-
-  const signature = parseSignature(who);
-  const identities: Identities = { author: signature, committer: signature };
-  const message = `kb run: ${journal.program} (interrupted)\n`;
-  const names = saveStash(kb, { ref: journal.stash, head, edits, dirty, staged, message, identities, who, fence });
-  const left = putBack(kb, edits, fence);
-  if (names.length === 0) return undefined;
-  const others = left.length === 0 ? '' : `; not put back, as they were changed again: ${left.join(', ')}`;
-  return `${run}; what it had changed is saved: get it back with: ${names.map(wayBack).join('; ')}${others}`;
+  return edits.length === 0 ? undefined : `${run}; its changes are left in the files`;
 }
 
 /**
