@@ -254,6 +254,20 @@ export class Batch {
     return notes;
   }
 
+  /**
+   * Where a dead holder's push is still in doubt: the commits of what was pushed as `pushed`, each with the commit of
+   * the same note in that other push, which may land instead.
+   */
+  inheritedTwins(pushed: Oid): [Oid, Oid][] {
+    const records = [...this.inherited.values()].flat();
+    return [...(this.pushedAs.get(pushed) ?? [])].flatMap(([{ queued }, answer]) =>
+      records.flatMap((record): [Oid, Oid][] => {
+        const twin = queued === undefined ? undefined : record.answers.get(queued.place);
+        return twin?.kind === 'kept' && answer.kind === 'kept' ? [[answer.commit, twin.commit]] : [];
+      }),
+    );
+  }
+
   fail(item: BatchItem, error: KbError): void {
     this.acknowledge(new Map([[item, { kind: 'failed', error }]]));
   }

@@ -338,6 +338,7 @@ class Cycle {
       committer: this.identities.committer,
       conflicts: { policy: this.plan.onConflict ?? 'fail', mark: this.conflictMark() },
       hasLanded: (commit, tip) => this.hasLandedRemade(commit, tip),
+      onReplayed: (commit, as) => this.noteReplayed(commit, as),
       remake: (commit, tip) => this.remakeSaved(commit, tip),
     });
     if (together.rewritten && this.branch.commit !== undefined) {
@@ -364,6 +365,12 @@ class Cycle {
       if (isKbError(error, 'E_USAGE') || isKbError(error, 'E_CONFLICT')) return undefined; // merged as text then
       throw error;
     }
+  }
+
+  /** Also where its text could be merged, a saved note goes on as one, and must not be made again once it has landed. */
+  private noteReplayed(saved: Oid, as: Oid): void {
+    const entry = findSavedNote(this.kb, saved);
+    if (entry !== undefined) this.remade.set(as, { saved, entry });
   }
 
   private hasLandedRemade(commit: Oid, tip: Oid): boolean {
@@ -534,6 +541,7 @@ class Cycle {
     let kept = this.exchange?.lastInDoubt;
     if (kept !== undefined) {
       this.saveNotes(kept);
+      for (const [commit, other] of batch?.inheritedTwins(kept) ?? []) recordRemade(this.kb, commit, other);
       this.advanceTo(kept);
     } else if (this.hasOwn()) {
       const next = await this.planLocally();

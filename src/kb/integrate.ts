@@ -22,6 +22,8 @@ export interface IntegrateRequest {
   readonly conflicts?: ConflictRules;
   /** Whether the edit of a local commit is in the tip under another id. */
   readonly hasLanded?: (commit: Oid, tip: Oid) => boolean;
+  /** Told of each local commit that goes on under another id. */
+  readonly onReplayed?: (commit: Oid, as: Oid) => void;
   /** Makes the edit of a local commit again upon the tip, where its text can't simply be merged; undefined: unknown. */
   readonly remake?: (commit: Oid, tip: { commit: Oid; tree: Oid; staged: StagedObjects }) => Promise<Oid | undefined>;
 }
@@ -103,6 +105,7 @@ async function replayOnto(
       'commit',
       serializeCommit({ ...withoutSignature(commit), tree, parents: [tip], committer: request.committer }),
     );
+    request.onReplayed?.(oid, tip);
   }
   return { tip, merged: [...merged], settled };
 }

@@ -34,7 +34,9 @@ export function findSavedNote(kb: Kb, commit: Oid): NoteEntry | undefined {
 export function recordRemade(kb: Kb, saved: Oid, remade: Oid): void {
   const before = remadeAs(kb, saved);
   if (before.includes(remade)) return;
-  const file = join(kbDirectory(kb), FOLDER, `${saved}.remade`);
+  const folder = join(kbDirectory(kb), FOLDER);
+  kb.surroundings.disk.mkdirSync(folder, { recursive: true });
+  const file = join(folder, `${saved}.remade`);
   writeFileAtomic(kb.surroundings.disk, file, [...before, remade].map((oid) => `${oid}\n`).join(''));
 }
 

@@ -76,30 +76,37 @@ describe.skipIf(!hasGitHttpBackend())('notes that were saved offline (needs nati
     expectSettled(site);
   });
 
-  it('are not made a third time when the one who had pushed them was killed before its branch followed', async () => {
-    const { site } = at;
-    const other = await elsewhere(site);
-    await saveOffline(appendTo('diary.md', 'mine.'));
-    await addTo(other, appendTo('diary.md', 'theirs.'));
-    let isDead = false;
-    const disk = new Proxy(nodeDisk, {
-      get: (target, name: keyof Disk) => {
-        const call = target[name] as (...args: unknown[]) => unknown;
-        return (...args: unknown[]): unknown => {
-          isDead ||= name === 'openSync' && String(args[0]).includes('advance.json');
-          if (isDead && name !== 'closeSync') throw new Killed();
-          return call.apply(target, args);
-        };
-      },
-    });
-    const identity = { ...currentProcess(nodeDisk), startTime: '1' };
-    await outcomeOf(syncAt(site, { over: { disk, identity } }));
-    expect([isDead, timesOnRemote(site, 'mine.')]).toEqual([true, 1]);
-    await addTo(other, appendTo('diary.md', 'theirs again.'));
-    await syncAt(site);
-    expect(timesOnRemote(site, 'mine.')).toBe(1);
-    expectSettled(site);
-  });
+  it.each([
+    ['were made again', 'diary.md'],
+    ['went out as they were', 'other.md'],
+  ])(
+    'that %s are not made a third time when who pushed them was killed before its branch followed',
+    async (_, path) => {
+      const { site } = at;
+      await addTo(site, { text: 'other', target: { kind: 'new', path: 'other.md' } });
+      const other = await elsewhere(site);
+      await saveOffline(appendTo('diary.md', 'mine.'));
+      await addTo(other, appendTo(path, 'theirs.'));
+      let isDead = false;
+      const disk = new Proxy(nodeDisk, {
+        get: (target, name: keyof Disk) => {
+          const call = target[name] as (...args: unknown[]) => unknown;
+          return (...args: unknown[]): unknown => {
+            isDead ||= name === 'openSync' && String(args[0]).includes('advance.json');
+            if (isDead && name !== 'closeSync') throw new Killed();
+            return call.apply(target, args);
+          };
+        },
+      });
+      const identity = { ...currentProcess(nodeDisk), startTime: '1' };
+      await outcomeOf(syncAt(site, { over: { disk, identity } }));
+      expect([isDead, timesOnRemote(site, 'mine.')]).toEqual([true, 1]);
+      await addTo(other, appendTo('diary.md', 'theirs again.'));
+      await syncAt(site);
+      expect(timesOnRemote(site, 'mine.')).toBe(1);
+      expectSettled(site);
+    },
+  );
 
   it('that can be made no more are merged as text', async () => {
     const { site } = at;
