@@ -280,8 +280,12 @@ async function acquire<T>(
   }
 }
 
-/** How often a waiter asks whether it was served, ms: this is what it waits longer than it must. */
-const ASK_EVERY_MS = 10;
+/**
+ * A waiter asks whether it was served after so long, ms, and then after an eighth of the time that it has waited: it
+ * waits little longer than it must, and many that wait long leave the processor to those who work.
+ */
+const FIRST_ASK_MS = 10;
+const LAST_ASK_MS = 100;
 
 /** Waits until the next look at the lock is due, or until the waiter was served. */
 async function pauseUnlessServed<T>(
@@ -295,7 +299,8 @@ async function pauseUnlessServed<T>(
   for (let left = pauseMs; left > 0; left = dueMs - clock.monotonicMs()) {
     const served = answer();
     if (served !== undefined) return served;
-    await wait.pause(waiter === undefined ? left : Math.min(left, ASK_EVERY_MS), owner);
+    const askMs = Math.min(Math.max(FIRST_ASK_MS, wait.waitedMs / 8), LAST_ASK_MS);
+    await wait.pause(waiter === undefined ? left : Math.min(left, askMs), owner);
     if (waiter === undefined) return undefined;
   }
   return answer();
