@@ -14,6 +14,17 @@ const OTHERS: readonly EnvironmentVariable[] = [
   { name: 'NO_COLOR', description: 'Any value turns colour off.', secret: false },
   { name: 'FORCE_COLOR', description: 'Any value but 0 turns colour on, also in a pipe.', secret: false },
   { name: 'CI', description: 'Any value turns animation off: one plain line a step.', secret: false },
+  {
+    name: 'KB_TOPICS_ONLY',
+    description: 'true: `kb run` starts its command in topics/ and fails if it changes a file elsewhere.',
+    default: 'false',
+    secret: false,
+  },
+  {
+    name: 'KB_LOCK_TOKEN',
+    description: 'Set by `kb run` for its command: kb inside of it works under the same lock.',
+    secret: false,
+  },
   { name: 'VISUAL', description: 'Editor for `kb edit` and `kb note --edit`.', secret: false },
   { name: 'EDITOR', description: 'Editor for `kb edit` and `kb note --edit` where VISUAL is not set.', secret: false },
   {
