@@ -219,6 +219,7 @@ class Cycle {
         const isLanded = next.target === sight.tip;
         if (!isLanded) this.saveNotes();
         if (next.target !== undefined) this.advanceTo(next.target);
+        if (isLanded) forgetSavedNotes(kb, this.branch.ref);
         batch?.settle(isLanded);
         return this.outcome(next, { landed: isLanded });
       }
