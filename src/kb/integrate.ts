@@ -70,7 +70,7 @@ export async function integrate(request: IntegrateRequest): Promise<Integrated> 
   const own = commitsSince(staged, fork, local, shallow);
   const done = own.hasMerges
     ? mergeOnto(request, local, remote, bases[0])
-    : await replayOnto(request, own.commits, remote);
+    : await replayOnto(request, own.commits, remote, bases[0]);
   return { ...done, pulled, rewritten };
 }
 
@@ -78,14 +78,16 @@ async function replayOnto(
   request: IntegrateRequest,
   commits: readonly Oid[],
   onto: Oid,
+  base: Oid | undefined,
 ): Promise<Pick<Integrated, 'tip' | 'merged' | 'settled'>> {
   const { staged } = request;
   const merged = new Set<RepoPath>();
   const settled: Settled[] = [];
   let tip = onto;
   let tree = readCommit(staged, onto).tree;
+  const theirs = new SamePatch(staged, request.shallow, commitsSince(staged, base, onto, request.shallow).commits);
   for (const oid of commits) {
-    if (request.hasLanded?.(oid, onto) === true) continue;
+    if (request.hasLanded?.(oid, onto) === true || theirs.has(oid)) continue;
     const commit = readCommit(staged, oid);
     const before = parentTree(staged, commit, request.shallow.has(oid));
     const applied = applyChanges(staged, tree, diffTrees(staged, before, commit.tree), request.conflicts ?? STOP);
@@ -108,6 +110,44 @@ async function replayOnto(
     request.onReplayed?.(oid, tip);
   }
   return { tip, merged: [...merged], settled };
+}
+
+/**
+ * Finds local commits that the remote has already under other ids: replayed by a process that was killed before the
+ * branch followed. As `git rebase` does; told by author, message and the very blobs that changed, so that no two edits
+ * are ever taken for one. Without it the first of two edits of one line meets the second one as a conflict.
+ */
+class SamePatch {
+  private readonly commits = new Map<string, Oid[]>();
+
+  constructor(
+    private readonly source: StagedObjects,
+    private readonly shallow: ReadonlySet<Oid>,
+    commits: readonly Oid[],
+  ) {
+    for (const oid of commits) {
+      const key = this.keyOf(oid);
+      this.commits.set(key, [...(this.commits.get(key) ?? []), oid]);
+    }
+  }
+
+  has(oid: Oid): boolean {
+    const others = this.commits.get(this.keyOf(oid)) ?? [];
+    if (others.length === 0) return false;
+    const patch = this.patchOf(oid);
+    return others.some((other) => this.patchOf(other) === patch);
+  }
+
+  private keyOf(oid: Oid): string {
+    const { author, message } = readCommit(this.source, oid);
+    return JSON.stringify([author.name, author.email, author.timestamp, author.timezone, message]);
+  }
+
+  private patchOf(oid: Oid): string {
+    const commit = readCommit(this.source, oid);
+    const before = parentTree(this.source, commit, this.shallow.has(oid));
+    return JSON.stringify(diffTrees(this.source, before, commit.tree));
+  }
 }
 
 function mergeOnto(

@@ -503,6 +503,19 @@ describe.skipIf(!nativeGit.available)('a remote whose history was rewritten (nee
       expect(problemsOf(site)).toEqual([]);
     });
 
+    it('twice, and each time it was replayed upon what others had written', async () => {
+      pushFromElsewhere(site, (work) => write(work, { 'other 1.md': 'other\n' }));
+      write(site.kb, { 'diary.md': LINES.replace('line 3\n', 'line 3, twice\n') });
+      await syncKilledAfterPush();
+      pushFromElsewhere(site, (work) => write(work, { 'other 2.md': 'other\n' }));
+      write(site.kb, { 'diary.md': LINES.replace('line 3\n', 'line 3, three times\n') });
+      await syncKilledAfterPush();
+      write(site.kb, { 'diary.md': LINES.replace('line 3\n', 'line 3, four times\n') });
+      await syncOnce(worldOf(site));
+      expect(git(site.remote, ['show', 'main:diary.md'])).toBe(LINES.replace('line 3\n', 'line 3, four times\n'));
+      expect(problemsOf(site)).toEqual([]);
+    });
+
     it('needs no second commit when nothing was edited', async () => {
       const landed = git(site.remote, ['rev-parse', 'main']);
       await syncOnce(worldOf(site));

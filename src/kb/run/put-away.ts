@@ -46,9 +46,7 @@ export function failRun(
   } catch (error) {
     const obstacle = asStorageError(error, 'put away what the command changed');
     if (!isKbError(obstacle, 'E_UNSAFE_STATE') && !isKbError(obstacle, 'E_STORAGE')) throw obstacle;
-    // The journal stays, and the next command tries again.
-    const text = `what it changed is left in the files for now: ${obstacle.message}`;
-    fate = { text, hint: `${obstacle.hint}; the next kb command then puts it away` };
+    fate = { text: `what it changed is left in the files: ${obstacle.message}`, hint: obstacle.hint };
   }
   const { code, message, cause, exitCode, retryable, details } = failure;
   const hint = fate.hint ?? failure.hint;
