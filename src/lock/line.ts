@@ -92,8 +92,13 @@ export class Place {
     this.record = record;
   }
 
+  /** Out of the line first, then deleted: a waiter without a record is never seen in it. Never fails. */
   leave(): void {
-    discard(this.disk, this.path);
+    try {
+      sweepWaiter(this.disk, this.paths, this);
+    } catch {
+      // left for the next one, who finds us dead
+    }
     removeSideIfEmpty(this.disk, this.paths);
   }
 }
@@ -117,7 +122,7 @@ export function readWaiter(disk: Disk, paths: LockPaths, waiter: Waiter): OwnerR
  * Takes a waiter out of the line. It moves first and deletes then: a waiter that lives after all finds its
  * directory whole or gone, never emptied, and joins again under its old number.
  */
-export function sweepWaiter(disk: Disk, paths: LockPaths, waiter: Waiter): void {
+export function sweepWaiter(disk: Disk, paths: LockPaths, waiter: Pick<Waiter, 'name'>): void {
   const gone = paths.inSide(goneName());
   try {
     disk.renameSync(paths.inSide(waiter.name), gone);
