@@ -105,7 +105,7 @@ describe.skipIf(!hasGitHttpBackend())('notes that were saved offline (needs nati
       await syncAt(site);
       expect(timesOnRemote(site, 'mine.')).toBe(1);
       expectSettled(site);
-    expect(readdirSync(join(site.kb, '.git/kb/saved'))).toEqual([]);
+      expect(readdirSync(join(site.kb, '.git/kb/saved'))).toEqual([]);
     },
   );
 
