@@ -43,6 +43,12 @@ export class FailingDisk {
   hasFailed = false;
   /** The call that failed, for messages. */
   failedCall = '';
+  /** Kills right before the first call for which it holds, named as in `log`. */
+  killWhen: ((call: string) => boolean) | undefined;
+  /** Called at the moment of the kill, before anybody else can act. */
+  onKill: (() => void) | undefined;
+  /** Every changing call so far, as `failedCall` names it. */
+  readonly log: string[] = [];
   readonly disk: Disk;
 
   constructor(
@@ -62,9 +68,22 @@ export class FailingDisk {
     });
   }
 
+  /** From now on no call works any more. */
+  kill(): void {
+    if (this.isKilled) return;
+    this.isKilled = true;
+    this.onKill?.();
+  }
+
   private beforeChange(name: string, args: unknown[], call: (...args: unknown[]) => unknown): void {
     const { failure } = this;
     this.changes += 1;
+    const described = describeCall(name, args);
+    this.log.push(described);
+    if (this.killWhen?.(described) === true) {
+      this.kill();
+      throw new Killed();
+    }
     if (failure === undefined || this.changes < failure.at) return;
     if (failure.kind === 'full') {
       if (!NEEDS_SPACE.has(name)) return;
@@ -75,14 +94,18 @@ export class FailingDisk {
     this.note(name, args);
     if (failure.kind === 'error') throw errnoError(failure.errno, name, args);
     if (failure.torn === true && name === 'writeSync') writeHalf(args, call);
-    this.isKilled = true;
+    this.kill();
     throw new Killed();
   }
 
   private note(name: string, args: unknown[]): void {
-    if (!this.hasFailed) this.failedCall = `${name} ${args.filter((arg) => typeof arg === 'string').join(' ')}`;
+    if (!this.hasFailed) this.failedCall = describeCall(name, args);
     this.hasFailed = true;
   }
+}
+
+function describeCall(name: string, args: unknown[]): string {
+  return `${name} ${args.filter((arg) => typeof arg === 'string').join(' ')}`;
 }
 
 function changes(name: string, args: unknown[]): boolean {
