@@ -7,6 +7,7 @@ import {
   discard,
   discardFile,
   goneName,
+  isGone,
   listSide,
   makeOwnerDirectory,
   removeSideIfEmpty,
@@ -139,7 +140,7 @@ export function sweepWaiter(disk: Disk, paths: LockPaths, waiter: Pick<Waiter, '
  */
 export function sweepLeftovers(disk: Disk, paths: LockPaths, names: readonly string[], ownId: string): void {
   for (const name of names) {
-    if (name.startsWith('gone_')) discard(disk, paths.inSide(name));
+    if (isGone(name)) discard(disk, paths.inSide(name));
     else if (name.startsWith('ticket_') && !name.startsWith(`ticket_${ownId}_`)) discardFile(disk, paths.inSide(name));
   }
 }

@@ -99,9 +99,16 @@ function shareAs(disk: Disk, paths: LockPaths, path: string): void {
   if ((mode & 0o022) !== 0) disk.chmodSync(path, mode & 0o2777);
 }
 
+const GONE = 'gone_';
+
 /** A name for something that is out of the protocol and may be deleted by anybody at any time. */
 export function goneName(): string {
-  return `gone_${randomBytes(8).toString('hex')}`;
+  return `${GONE}${randomBytes(8).toString('hex')}`;
+}
+
+/** @param name as `goneName` makes it */
+export function isGone(name: string): boolean {
+  return name.startsWith(GONE);
 }
 
 /**

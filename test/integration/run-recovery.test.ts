@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { nodeDisk, type Disk } from '../../src/disk/disk.js';
@@ -7,8 +7,9 @@ import { isKbError } from '../../src/errors.js';
 import { holdKb } from '../../src/kb/hold.js';
 import type { FailurePolicy } from '../../src/kb/run.js';
 import { finishInterruptedAdvance } from '../../src/kb/recover-advance.js';
-import { hasInterruptedRun, recoverInterruptedRun } from '../../src/kb/run/recover.js';
+import { hasInterruptedRun, recoverInterruptedRun, sweepInside } from '../../src/kb/run/recover.js';
 import type { Surroundings } from '../../src/kb/surroundings.js';
+import { withLock } from '../../src/lock/lock.js';
 import { currentProcess } from '../../src/lock/owner.js';
 import { deadWordProbe } from '../../src/lock/process-word.js';
 import { expectNativeGitAgrees, expectSound } from '../support/agree.js';
@@ -32,6 +33,7 @@ async function recover(site: Site, disk: Disk = nodeDisk, over: Partial<Surround
       const { identity } = kb.surroundings;
       sweepDeadLocks(kb.surroundings.disk, kb.gitDir, deadWordProbe(kb.surroundings.disk, identity), kb.lockMarks.word);
       finishInterruptedAdvance(kb, context);
+      sweepInside(kb);
       recoverInterruptedRun(kb, context);
       expect(hasInterruptedRun(kb)).toBe(false);
     }),
@@ -85,11 +87,9 @@ describe.skipIf(!nativeGit.available)('a kb run that was killed (needs native gi
       problems.push(`${label}: ${String(error)}`);
     }
     must('left', leftByRun(site), []);
-    // Where commands inside of a run queue, the lock of a dead one stands in nobody's way.
-    const temporary = readdirSync(site.kb, { recursive: true, encoding: 'utf8' }).filter(
-      (path) => path.includes('.kb_tmp_') && !path.startsWith('.git/kb/inside/'),
-    );
-    must('temporary files', temporary, []);
+    const found = readdirSync(site.kb, { recursive: true, encoding: 'utf8' });
+    const left = found.filter((path) => path.includes('.kb_tmp_') || path.startsWith('.git/kb/inside/'));
+    must('temporary files and locks', left, []);
     must("people's draft", readFileSync(join(site.kb, 'draft.md'), 'utf8'), 'draft\n');
     if (!existsSync(ran)) {
       must('what people see', stateOf(site), before);
@@ -166,6 +166,34 @@ describe.skipIf(!nativeGit.available)('a kb run that was killed (needs native gi
       }),
     );
     expect(problems).toEqual([]);
+  });
+
+  it('the lock that the dead one held inside of its run goes away whole, also when the sweep is killed', async () => {
+    const makeDead = async (): Promise<string> => {
+      await reset();
+      const inside = join(site.kb, '.git/kb/inside/1');
+      mkdirSync(inside, { recursive: true });
+      const dying = new FailingDisk();
+      await withLock({ directory: inside, operation: 'run', timeoutMs: 0 }, async () => dying.kill(), {
+        disk: dying.disk,
+        identity: mortal,
+      }).catch(() => undefined);
+      expect(existsSync(join(inside, '.kb_operations.lock/owner.json'))).toBe(true);
+      return inside;
+    };
+    await makeDead();
+    const counting = new FailingDisk();
+    await withKb(worldOf(site, { disk: counting.disk }), async (kb) => Promise.resolve(sweepInside(kb)));
+    expect(counting.changes).toBeGreaterThan(3);
+    for (let at = 1; at <= counting.changes; at += 1) {
+      const inside = await makeDead();
+      const failing = new FailingDisk({ kind: 'kill', at });
+      await withKb(worldOf(site, { disk: failing.disk }), async (kb) => Promise.resolve(sweepInside(kb))).catch(
+        () => undefined,
+      );
+      await syncOnce(worldOf(site));
+      expect(readdirSync(join(inside, '..')), failing.failedCall).toEqual([]);
+    }
   });
 
   /** A run that is killed between the end of its command and the look at its changes. */

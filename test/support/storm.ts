@@ -5,7 +5,7 @@ import { createBareRepository, startGitServer } from './http-backend.js';
 import { git } from './native-git.js';
 import { Chance } from './storm-chance.js';
 import { StormLedger } from './storm-ledger.js';
-import { StormProcesses } from './storm-processes.js';
+import { StormProcesses, type Ended } from './storm-processes.js';
 import { judgeClone, judgeRemote } from './storm-verdict.js';
 import { SHARED_FILES, StormWriter } from './storm-writer.js';
 
@@ -140,12 +140,12 @@ class Storm {
   async #recover(): Promise<void> {
     for (const clone of this.#clones) {
       const line = describeLine(clone);
-      const took = await this.#sync(clone);
+      const { durationMs: took, stdout, stderr } = await this.#sync(clone);
       this.#recoveryMs.push(took);
       // A machine that is busy with other things takes its time for a sync with nothing to mend, too.
-      const idle = Math.max(await this.#sync(clone), await this.#sync(clone));
+      const idle = Math.max((await this.#sync(clone)).durationMs, (await this.#sync(clone)).durationMs);
       const allowed = RECOVERS_WITHIN_MS * Math.max(1, idle / QUICK_SYNC_MS);
-      const found = `kb sync took ${Math.round(took)} ms, with nothing to mend ${Math.round(idle)} ms; ${line}`;
+      const found = `kb sync took ${Math.round(took)} ms, with nothing to mend ${Math.round(idle)} ms; ${line}; ${stdout} ${stderr}`;
       if (took > allowed) this.#ledger.break('recovery takes under 2 s', found);
     }
     for (const writer of this.#writers) await writer.finishKeys(() => true);
@@ -154,12 +154,13 @@ class Storm {
     for (const clone of this.#clones) judgeClone(clone, this.remote, this.#ledger);
   }
 
-  async #sync(clone: string): Promise<number> {
-    const { code, stderr, durationMs } = await this.processes.run({ clone, args: ['sync'] });
+  async #sync(clone: string): Promise<Ended> {
+    const ended = await this.processes.run({ clone, args: ['sync', '--json', '--verbose'] });
+    const { code, stderr } = ended;
     this.#ledger.countExit('sync', code);
     if (code !== 0)
       this.#ledger.break('the command after the storm needs no manual step', `kb sync ended with ${code}: ${stderr}`);
-    return durationMs;
+    return ended;
   }
 
   async #killAtRandom(chance: Chance, until: number): Promise<void> {

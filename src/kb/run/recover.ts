@@ -6,6 +6,7 @@ import { sweepTemporaryFiles } from '../../git/worktree/apply.js';
 import { inspectLock, readWaiters } from '../../lock/lock.js';
 import { livenessProbe } from '../../lock/liveness.js';
 import type { OwnerRecord } from '../../lock/owner.js';
+import { goneName, isGone } from '../../lock/side.js';
 import type { Kb } from '../open.js';
 import { requireSafeState } from '../safe-state.js';
 import { findInterruptedRuns, ownId, removeJournal, type RunJournal } from './journal.js';
@@ -72,14 +73,20 @@ function recover(kb: Kb, journal: RunJournal): string | undefined {
  */
 export function sweepInside(kb: Kb): void {
   const { disk, identity } = kb.surroundings;
+  const above = join(kb.gitDir, 'kb', 'inside');
+  const names = namesIn(disk, above);
+  for (const name of names.filter(isGone)) removeTree(disk, join(above, name));
   const isAlive = (owner: OwnerRecord | undefined): boolean =>
     owner === undefined || livenessProbe(disk, identity)(owner) !== 'dead';
-  const above = join(kb.gitDir, 'kb', 'inside');
-  for (const name of namesIn(disk, above)) {
+  for (const name of names) {
+    if (isGone(name)) continue;
     const directory = join(above, name);
     const { held, owner } = inspectLock(directory, { disk, identity });
     if ((held && isAlive(owner)) || readWaiters(disk, directory).some((waiter) => isAlive(waiter.owner))) return;
-    removeTree(disk, directory);
+    // First out of sight as a whole: half removed, its lock has lost its record, and nobody could call its owner dead.
+    const gone = join(above, goneName());
+    disk.renameSync(directory, gone);
+    removeTree(disk, gone);
   }
   removeTemporaryFiles(disk, join(kb.gitDir, 'kb', 'runs'));
 }
