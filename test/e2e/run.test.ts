@@ -101,7 +101,7 @@ describe.skipIf(!nativeGit.available)('kb run (needs native git)', () => {
       error: {
         code: 'E_COMMAND',
         exitCode: 42,
-        hint: `get it back with: git cherry-pick --no-commit ${stash}`,
+        hint: `get it back with: kb restore ${stash}`,
         details: {
           child: { exitCode: 42, signal: null },
           stash,
@@ -110,7 +110,7 @@ describe.skipIf(!nativeGit.available)('kb run (needs native git)', () => {
       },
     });
     expectNativeGitAgrees(clone, remote);
-    git(clone, ['cherry-pick', '--no-commit', stash]);
+    await kbOk(clone, ['restore', stash], { env });
     await kbOk(clone, ['sync'], { env });
     expect(onRemote('two.md')).toBe('x');
   });

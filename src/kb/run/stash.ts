@@ -19,7 +19,7 @@ export function stashRef(startedAtMs: number, runId: string): RefName {
 
 /** What a person types to get saved changes back. */
 export function wayBack(ref: RefName): string {
-  return `git cherry-pick --no-commit ${ref}`;
+  return `kb restore ${ref}`;
 }
 
 export interface StashRequest {
