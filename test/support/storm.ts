@@ -140,12 +140,12 @@ class Storm {
   async #recover(): Promise<void> {
     for (const clone of this.#clones) {
       const line = describeLine(clone);
-      const { durationMs: took, stdout, stderr } = await this.#sync(clone);
+      const { durationMs: took, stdout } = await this.#sync(clone);
       this.#recoveryMs.push(took);
       // A machine that is busy with other things takes its time for a sync with nothing to mend, too.
       const idle = Math.max((await this.#sync(clone)).durationMs, (await this.#sync(clone)).durationMs);
       const allowed = RECOVERS_WITHIN_MS * Math.max(1, idle / QUICK_SYNC_MS);
-      const found = `kb sync took ${Math.round(took)} ms, with nothing to mend ${Math.round(idle)} ms; ${line}; ${stdout} ${stderr}`;
+      const found = `kb sync took ${Math.round(took)} ms, with nothing to mend ${Math.round(idle)} ms; ${line}; ${figuresOf(stdout)}`;
       if (took > allowed) this.#ledger.break('recovery takes under 2 s', found);
     }
     for (const writer of this.#writers) await writer.finishKeys(() => true);
@@ -155,7 +155,7 @@ class Storm {
   }
 
   async #sync(clone: string): Promise<Ended> {
-    const ended = await this.processes.run({ clone, args: ['sync', '--json', '--verbose'] });
+    const ended = await this.processes.run({ clone, args: ['sync', '--json'] });
     const { code, stderr } = ended;
     this.#ledger.countExit('sync', code);
     if (code !== 0)
@@ -229,6 +229,16 @@ class Storm {
       `slowest of ${this.#recoveryMs.length} recoveries ${slowest} ms`,
       `exits: ${exits.join(', ')}`,
     ].join('; ');
+  }
+}
+
+/** What a sync had to do. */
+function figuresOf(stdout: string): string {
+  try {
+    const { pulled, pushed, merged, requests, waitedMs } = JSON.parse(stdout) as Record<string, unknown>;
+    return JSON.stringify({ pulled, pushed, merged, requests, waitedMs });
+  } catch {
+    return stdout; // it has failed, and says how
   }
 }
 
