@@ -1,9 +1,9 @@
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
+import { problemsOf } from '../support/crash-invariants.js';
 import {
   LINES,
-  problemsOf,
   pushFromElsewhere,
   siteAt,
   startKb,
@@ -11,7 +11,7 @@ import {
   worldOf,
   write,
   type Site,
-} from '../support/crash-sweep.js';
+} from '../support/crash-site.js';
 import { git, makeTemporaryDirectory, nativeGit } from '../support/native-git.js';
 
 const REMOTE_LINES = LINES.replace('line 1\n', 'line 1, remotely\n');

@@ -10,9 +10,9 @@ import { StagedObjects } from '../../src/git/objects/staged.js';
 import { ObjectStore } from '../../src/git/objects/store.js';
 import type { Conflict } from '../../src/kb/apply-changes.js';
 import { integrate, type Integrated } from '../../src/kb/integrate.js';
+import { problemsOf } from '../support/crash-invariants.js';
 import {
   LINES,
-  problemsOf,
   pushFromElsewhere,
   siteAt,
   startKb,
@@ -20,7 +20,7 @@ import {
   worldOf,
   write,
   type Site,
-} from '../support/crash-sweep.js';
+} from '../support/crash-site.js';
 import { currentProcess } from '../../src/lock/owner.js';
 import { Killed } from '../support/failing-disk.js';
 import { git, makeTemporaryDirectory, nativeGit } from '../support/native-git.js';

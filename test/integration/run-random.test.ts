@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { expectSound } from '../support/agree.js';
-import { syncOnce, worldOf, write, type Site } from '../support/crash-sweep.js';
+import { syncOnce, worldOf, write, type Site } from '../support/crash-site.js';
 import { git, gitEnvironment, nativeGit } from '../support/native-git.js';
 import { leftByRun, makeRunSite, runFailing, runScript, stateOf } from '../support/run-site.js';
 

@@ -17,7 +17,7 @@ import { recoverInterruptedRun } from '../../src/kb/run/recover.js';
 import { systemClock } from '../../src/kb/surroundings.js';
 import { takeLockAway } from '../../src/lock/lock.js';
 import { expectNativeGitAgrees, expectSound } from '../support/agree.js';
-import { LINES, note, pushFromElsewhere, syncOnce, withKb, worldOf, write, type Site } from '../support/crash-sweep.js';
+import { LINES, note, pushFromElsewhere, syncOnce, withKb, worldOf, write, type Site } from '../support/crash-site.js';
 import { git, nativeGit } from '../support/native-git.js';
 import { leftByRun, logOf, makeRunSite, refsUnder, runFailing, runScript, stateOf } from '../support/run-site.js';
 

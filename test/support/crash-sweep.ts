@@ -1,392 +1,192 @@
-import {
-  chmodSync,
-  cpSync,
-  existsSync,
-  mkdirSync,
-  readFileSync,
-  readdirSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
-import { dirname, join } from 'node:path';
-import { nodeDisk } from '../../src/disk/disk.js';
+import { cpSync, existsSync, linkSync, lstatSync, mkdirSync, readdirSync, rmSync, unlinkSync } from 'node:fs';
+import { join } from 'node:path';
 import { isKbError } from '../../src/errors.js';
-import { cloneKb } from '../../src/kb/clone.js';
-import { initKb } from '../../src/kb/init.js';
-import { addNote, type NoteRequest } from '../../src/kb/note.js';
-import { openKb, type Kb } from '../../src/kb/open.js';
-import { surroundings, type Surroundings } from '../../src/kb/surroundings.js';
-import { sync, type SyncRequest } from '../../src/kb/sync.js';
-import { currentProcess } from '../../src/lock/owner.js';
-import { FailingDisk, Killed, type Failure } from './failing-disk.js';
+import {
+  acksIn,
+  describe,
+  filesOf,
+  isDueToKill,
+  listing,
+  outcomeAt,
+  problemsOf,
+  type Outcome,
+} from './crash-invariants.js';
+import type { Network, Watcher } from './crash-network.js';
+import type { SimulatedProcess } from './crash-processes.js';
+import type { Scenario } from './crash-scenarios.js';
+import { setRemoteUrl, siteAt, syncOnce, type Site } from './crash-site.js';
+import { Stage } from './crash-stage.js';
+import type { Failure } from './failing-disk.js';
 import { git } from './native-git.js';
 
-/** A remote and a KB below one directory, always at the same paths: the remote's path is in the KB's settings. */
-export interface Site {
-  readonly root: string;
-  readonly remote: string;
-  readonly kb: string;
-  readonly home: string;
+/** The process dies at a request: before the server sees it, or when the server has done it and nobody knows. */
+export interface RequestFailure {
+  readonly kind: 'request';
+  /** 1: the first. */
+  readonly at: number;
+  readonly when: 'before' | 'after';
 }
 
-export interface Scenario {
-  readonly name: string;
-  prepare(site: Site): Promise<void> | void;
-  /** What is killed. */
-  act(site: Site, world: Surroundings): Promise<void>;
-  /** What happens on other devices before the next command. */
-  meanwhile?(site: Site): void;
-  /** What the user types next. Default: `kb sync`. */
-  recover?(site: Site, world: Surroundings): Promise<void>;
-  /** `always`: the edits are in files of the user, so that they land with the next sync whatever was killed. */
-  readonly lands: 'when acknowledged' | 'always';
-}
-
-/** What the remote holds in the end, without anything that differs from run to run. */
-interface Outcome {
-  readonly tree: string;
-  /** Subjects, the newest first. */
-  readonly commits: readonly string[];
-}
-
-const NOW = { epochMs: Date.UTC(2026, 0, 2, 3, 4, 5), offsetMinutes: 0 };
-
-export function siteAt(root: string): Site {
-  return { root, remote: join(root, 'remote.git'), kb: join(root, 'kb'), home: join(root, 'home') };
-}
-
-export function worldOf(site: Site, over: Partial<Surroundings> = {}): Surroundings {
-  const env = {
-    HOME: site.home,
-    GIT_CONFIG_NOSYSTEM: '1',
-    GIT_AUTHOR_NAME: 'Ann',
-    GIT_AUTHOR_EMAIL: 'ann@example.com',
-  };
-  return surroundings({ env, cwd: existsSync(site.kb) ? site.kb : site.root, ...over });
-}
-
-export async function withKb<T>(world: Surroundings, work: (kb: Kb) => Promise<T>): Promise<T> {
-  const kb = await openKb(world, {});
-  try {
-    return await work(kb);
-  } finally {
-    kb.objects.close();
-  }
-}
-
-export async function syncOnce(world: Surroundings, request: Partial<SyncRequest> = {}): Promise<void> {
-  await withKb(world, (kb) => sync(kb, { direction: 'both', commit: true, ...request }));
-}
-
-export async function note(world: Surroundings, over: Partial<NoteRequest> & Pick<NoteRequest, 'text'>): Promise<void> {
-  await withKb(world, (kb) =>
-    addNote(kb, {
-      target: { kind: 'new' },
-      tags: [],
-      properties: [],
-      frontmatter: true,
-      now: NOW,
-      settings: kb.settings,
-      push: true,
-      pull: true,
-      ...over,
-    }),
-  );
-}
-
-export function write(root: string, files: Readonly<Record<string, string | null>>): void {
-  for (const [path, content] of Object.entries(files)) {
-    if (content === null) rmSync(join(root, path), { recursive: true });
-    else {
-      mkdirSync(dirname(join(root, path)), { recursive: true });
-      writeFileSync(join(root, path), content);
-    }
-  }
-}
-
-/** A commit that another device pushed. */
-export function pushFromElsewhere(site: Site, change: (work: string) => void): void {
-  const work = join(site.root, 'elsewhere');
-  git(site.root, ['clone', '-q', site.remote, work]);
-  change(work);
-  git(work, ['add', '-A']);
-  git(work, ['commit', '-q', '-m', 'From elsewhere']);
-  git(work, ['push', '-q', 'origin', 'HEAD']);
-  rmSync(work, { recursive: true });
-}
-
-export const LINES = Array.from({ length: 12 }, (_, line) => `line ${line}\n`).join('');
-
-export async function startKb(site: Site): Promise<void> {
-  mkdirSync(site.home, { recursive: true });
-  git(site.root, ['init', '-q', '--bare', 'remote.git']);
-  const work = join(site.root, 'first');
-  git(site.root, ['init', '-q', 'first']);
-  write(work, {
-    'diary.md': LINES,
-    'inbox/one.md': 'one\n',
-    'inbox/two.md': 'two\n',
-    'deep/er/three.md': 'three\n',
-    'becomes-folder': 'file\n',
-    'becomes-file/inside.md': 'inside\n',
-  });
-  git(work, ['add', '-A']);
-  git(work, ['commit', '-q', '-m', 'Start']);
-  git(work, ['push', '-q', site.remote, 'main']);
-  rmSync(work, { recursive: true });
-  await clone(site, worldOf(site));
-}
-
-const CLONE = { depth: 1, timeout: '60s', insecure: false } as const;
-
-function remoteEdits(work: string): void {
-  write(work, {
-    'diary.md': LINES.replace('line 1\n', 'line 1, remotely\n'),
-    'inbox/two.md': null,
-    'deep/er/three.md': null,
-    'deep/four.md': 'four\n',
-    'becomes-folder': null,
-    'becomes-file': null,
-  });
-  write(work, { 'becomes-folder/inside.md': 'inside\n', 'becomes-file': 'file\n', 'tool.sh': '#!/bin/sh\n' });
-  chmodSync(join(work, 'tool.sh'), 0o755);
-  symlinkSync('diary.md', join(work, 'link.md'));
-}
-
-function localEdits(site: Site): void {
-  write(site.kb, {
-    'diary.md': LINES.replace('line 10\n', 'line 10, locally\n'),
-    'inbox/one.md': null,
-    'inbox/new.md': 'new\n',
-    'new/folder/five.md': 'five\n',
-  });
-}
-
-export const SCENARIOS: readonly Scenario[] = [
-  {
-    name: 'a new note',
-    prepare: startKb,
-    act: (_site, world) => note(world, { text: 'a thought' }),
-    lands: 'when acknowledged',
-  },
-  {
-    name: 'a new note, the remote has moved',
-    prepare: async (site) => {
-      await startKb(site);
-      pushFromElsewhere(site, remoteEdits);
-    },
-    act: (_site, world) => note(world, { text: 'a thought' }),
-    lands: 'when acknowledged',
-  },
-  {
-    name: 'a new note with a key, repeated',
-    prepare: startKb,
-    act: (_site, world) => note(world, { text: 'a thought', id: 'key-1' }),
-    recover: (_site, world) => note(world, { text: 'a thought', id: 'key-1' }),
-    lands: 'always',
-  },
-  {
-    name: 'an append, the remote has moved in the same file',
-    prepare: async (site) => {
-      await startKb(site);
-      pushFromElsewhere(site, (work) => write(work, { 'diary.md': `${LINES}appended elsewhere\n` }));
-    },
-    act: (_site, world) => note(world, { text: 'a thought', target: { kind: 'append', path: 'diary.md' } }),
-    lands: 'when acknowledged',
-  },
-  {
-    name: 'a note kept locally',
-    prepare: startKb,
-    act: (_site, world) => note(world, { text: 'a thought', push: false, pull: false }),
-    lands: 'when acknowledged',
-  },
-  {
-    name: 'a sync of local edits',
-    prepare: async (site) => {
-      await startKb(site);
-      localEdits(site);
-    },
-    act: (_site, world) => syncOnce(world),
-    lands: 'always',
-  },
-  {
-    name: 'a sync that merges',
-    prepare: async (site) => {
-      await startKb(site);
-      localEdits(site);
-      pushFromElsewhere(site, remoteEdits);
-    },
-    act: (_site, world) => syncOnce(world),
-    lands: 'always',
-  },
-  {
-    name: 'a sync that only pulls',
-    prepare: async (site) => {
-      await startKb(site);
-      pushFromElsewhere(site, remoteEdits);
-    },
-    act: (_site, world) => syncOnce(world, { direction: 'pull' }),
-    lands: 'always',
-  },
-  {
-    // Files of half an advance, taken for edits of the user, would now meet other edits of the same lines.
-    name: 'a sync that only pulls, and the remote moves again',
-    prepare: async (site) => {
-      await startKb(site);
-      pushFromElsewhere(site, remoteEdits);
-      const first = git(site.remote, ['rev-parse', 'main']).trim();
-      pushFromElsewhere(site, (work) => {
-        write(work, {
-          'diary.md': LINES.replace('line 1\n', 'line 1, again\n'),
-          'tool.sh': null,
-          'becomes-file': 'again\n',
-        });
-        write(work, { 'becomes-folder/inside.md': 'again\n', 'deep/four.md': 'again\n' });
-      });
-      git(site.remote, ['update-ref', 'refs/keep/later', 'main']);
-      git(site.remote, ['update-ref', 'refs/heads/main', first]);
-    },
-    act: (_site, world) => syncOnce(world, { direction: 'pull' }),
-    meanwhile: (site) => void git(site.remote, ['update-ref', 'refs/heads/main', 'refs/keep/later']),
-    lands: 'always',
-  },
-  {
-    name: 'init with a new remote',
-    prepare: (site) => {
-      mkdirSync(site.home, { recursive: true });
-      write(site.kb, { 'first.md': 'first\n', 'folder/second.md': 'second\n' });
-    },
-    act: init,
-    recover: async (site, world) => {
-      await init(site, world);
-      await syncOnce({ ...world, cwd: site.kb });
-    },
-    lands: 'always',
-  },
-  {
-    name: 'the first sync into an empty remote',
-    prepare: async (site) => {
-      mkdirSync(site.home, { recursive: true });
-      write(site.kb, { 'first.md': 'first\n', 'folder/second.md': 'second\n' });
-      await init(site, worldOf(site));
-    },
-    act: (_site, world) => syncOnce(world),
-    lands: 'always',
-  },
-  {
-    name: 'a clone',
-    prepare: async (site) => {
-      await startKb(site);
-      rmSync(site.kb, { recursive: true });
-    },
-    act: clone,
-    recover: async (site, world) => {
-      await clone(site, world);
-      await syncOnce({ ...world, cwd: site.kb });
-    },
-    lands: 'always',
-  },
-];
-
-async function init(site: Site, world: Surroundings): Promise<void> {
-  await initKb(world, { directory: site.kb, remote: site.remote, branch: 'main', name: 'notes' });
-}
-
-async function clone(site: Site, world: Surroundings): Promise<void> {
-  await cloneKb(world, { ...CLONE, url: site.remote, directory: site.kb });
-}
+/** One attempt takes no longer than this, ms, or somebody waits for what never comes. */
+const LONGEST_ATTEMPT_MS = 60_000;
 
 /** A scenario made ready once, and put back to that state before each attempt. */
 export class Sweep {
   private readonly site: Site;
   private readonly template: string;
+  private prepared: Stage;
   private withoutEdit: Outcome | undefined;
   private withEdit: Outcome | undefined;
 
   private constructor(
     private readonly scenario: Scenario,
     directory: string,
+    private readonly network: Network | undefined,
   ) {
     this.site = siteAt(join(directory, 'live'));
     this.template = join(directory, 'template');
+    this.prepared = new Stage(this.site, network);
   }
 
-  static async prepare(scenario: Scenario, directory: string): Promise<Sweep> {
-    const sweep = new Sweep(scenario, directory);
-    mkdirSync(sweep.site.root, { recursive: true });
-    await scenario.prepare(sweep.site);
-    copy(sweep.site.root, sweep.template);
-    sweep.withoutEdit = await sweep.outcomeOf(async () => Promise.resolve());
-    sweep.withEdit = await sweep.outcomeOf((world) => scenario.act(sweep.site, world));
+  /** @param network serves `live` in the directory; the remote is then asked through it */
+  static async prepare(scenario: Scenario, directory: string, network?: Network): Promise<Sweep> {
+    const sweep = new Sweep(scenario, directory, network);
+    const { site, prepared } = sweep;
+    mkdirSync(site.root, { recursive: true });
+    await scenario.prepare(prepared);
+    prepared.end();
+    if (network !== undefined && existsSync(site.kb)) setRemoteUrl(site, prepared.url);
+    copy(site.root, sweep.template);
+    if (scenario.lands !== undefined) sweep.withoutEdit = await sweep.outcomeOf(async () => Promise.resolve());
+    sweep.withEdit = await sweep.outcomeOf((stage) => scenario.act(stage, stage.start('victim')));
     return sweep;
   }
 
-  /** How many changing calls the undisturbed scenario makes. */
+  /** What the undisturbed scenario does: its changing calls, in order, and how many requests. */
+  async observe(): Promise<{ readonly calls: readonly string[]; readonly requests: number }> {
+    const stage = this.reset();
+    const victim = stage.start('victim');
+    await this.scenario.act(stage, victim);
+    stage.end();
+    return { calls: victim.failing.log, requests: this.network?.sent('victim') ?? 0 };
+  }
+
   async countChanges(): Promise<number> {
-    this.reset();
-    const counting = new FailingDisk();
-    await this.scenario.act(this.site, worldOf(this.site, { disk: counting.disk }));
-    return counting.changes;
+    return (await this.observe()).calls.length;
   }
 
-  /** Kills at the n-th change, recovers, and gives what is wrong then; nothing: all is well. */
-  async kill(at: number, torn: boolean): Promise<string[]> {
-    const { acknowledged, label, error } = await this.attempt({ kind: 'kill', at, torn });
-    if (error !== undefined && !isDueToKill(error)) {
-      // A process that is dead says nothing; but an error other than the kill would be hidden by it.
-      return [`${label}: ended with ${describe(error)}`];
+  /** Kills at the n-th change, or at a request, recovers, and gives what is wrong then; nothing: all is well. */
+  async kill(failure: Extract<Failure, { kind: 'kill' }> | RequestFailure): Promise<string[]> {
+    const { stage, acknowledged, wasReached, label, error } = await this.attempt(failure);
+    // A process that is dead says nothing; but an error other than the kill would be hidden by it.
+    const isCut = this.network !== undefined && isKbError(error, 'E_NETWORK');
+    if (error !== undefined && !isDueToKill(error) && !isCut) return [`${label}: ended with ${describe(error)}`];
+    const problems = await this.problemsAfterRecovery(stage, acknowledged);
+    // Of changes there are now more and now fewer, as object ids fall into folders.
+    if (!wasReached && failure.kind === 'request')
+      problems.push('the process came to its end before it could be killed');
+    return problems.map((problem) => `${label}: ${problem}`);
+  }
+
+  /**
+   * Kills at the n-th change, then the next command at each of the given changes of its own, or at all; what comes after
+   * that must find everything well.
+   * @param stride takes every so many changes of the next command, from a first one that moves with `at`
+   */
+  async killTwice(at: number, stride = 1): Promise<string[]> {
+    const { stage, acknowledged, label, error } = await this.attempt({ kind: 'kill', at });
+    if (error !== undefined && !isDueToKill(error)) return [`${label}: ended with ${describe(error)}`];
+    this.scenario.meanwhile?.(stage);
+    const between = `${this.template}-between`;
+    rmSync(between, { recursive: true, force: true });
+    copy(this.site.root, between);
+    const problems = stage.problems.map((problem) => `${label}: ${problem}`);
+    for (let second = 1 + (at % stride), isDone = false; !isDone; second += stride) {
+      this.putBack(between);
+      const now = new Stage(this.site, this.network, stage);
+      const next = now.start('next', { kind: 'kill', at: second });
+      const found: string[] = [];
+      try {
+        await inTime(this.recover(now, next));
+      } catch (failed) {
+        if (!isDueToKill(failed)) found.push(`the next command ended with ${describe(failed)}`);
+      }
+      isDone = !next.failing.hasFailed;
+      found.push(...(await this.judge(now, acknowledged)));
+      now.end();
+      const place = `${label}, then ${this.nameOf(next.failing.failedCall)} (kill at ${second})`;
+      problems.push(...found.map((problem) => `${place}: ${problem}`));
     }
-    return (await this.problemsAfterRecovery(acknowledged)).map((problem) => `${label}: ${problem}`);
+    stage.end();
+    return problems;
   }
 
-  /** Lets the disk fail, checks the error and that nothing moved, then recovers as after a kill. */
+  /**
+   * Lets the disk fail, checks the error and, where the command is alone, that nothing moved; then recovers as after a
+   * kill.
+   */
   async fail(failure: Exclude<Failure, { kind: 'kill' }>): Promise<string[]> {
     const before = this.snapshot();
-    const { acknowledged, label, error } = await this.attempt(failure);
+    const { stage, acknowledged, label, error } = await this.attempt(failure);
     const problems: string[] = [];
     if (error !== undefined) {
       if (!isKbError(error, 'E_STORAGE')) problems.push(`ended with ${describe(error)}`);
       const after = this.snapshotNow();
       for (const key of Object.keys(before) as (keyof typeof before)[]) {
         // A removal that fails comes after the change itself, and is nothing that a full disk does.
-        if (before[key] === after[key] || /^(unlink|rmdir)/.test(label)) continue;
+        if (this.scenario.lands === undefined || before[key] === after[key] || /^(unlink|rmdir)/.test(label)) continue;
         // Half a work tree is told by the journal, and finished by the next command.
         if (key === 'work tree' && existsSync(join(this.site.kb, '.git/kb/advance.json'))) continue;
         problems.push(`it failed, but the ${key} changed: ${before[key]} → ${after[key]}`.replaceAll('\n', ' '));
       }
     }
-    problems.push(...(await this.problemsAfterRecovery(acknowledged)));
+    problems.push(...(await this.problemsAfterRecovery(stage, acknowledged)));
     return problems.map((problem) => `${label}: ${problem}`);
   }
 
-  private async attempt(failure: Failure): Promise<{ acknowledged: boolean; label: string; error?: unknown }> {
-    this.reset();
-    const failing = new FailingDisk(failure);
-    // Another process by its start time: one that has provably ended when the next command looks.
-    const identity = { ...currentProcess(nodeDisk), startTime: '1' };
-    const world = worldOf(this.site, { disk: failing.disk, identity });
+  private async attempt(
+    failure: Failure | RequestFailure,
+  ): Promise<{ stage: Stage; acknowledged: boolean; wasReached: boolean; label: string; error?: unknown }> {
+    const stage = this.reset();
+    const victim = stage.start('victim', failure.kind === 'request' ? undefined : failure);
+    if (this.network !== undefined) this.network.watcher = cutOff(victim, failure);
     const label = (): string =>
-      `${failing.failedCall.replaceAll(this.site.root, '')} (${failure.kind} at ${failure.at})`;
+      failure.kind === 'request'
+        ? `request ${failure.at} (killed ${failure.when} it)`
+        : `${this.nameOf(victim.failing.failedCall)} (${failure.kind} at ${failure.at})`;
     try {
-      await this.scenario.act(this.site, world);
-      return { acknowledged: true, label: label() };
+      await inTime(this.scenario.act(stage, victim));
+      return { stage, acknowledged: true, wasReached: victim.isKilled, label: label() };
     } catch (error) {
-      return { acknowledged: false, label: label(), error };
+      return { stage, acknowledged: false, wasReached: victim.isKilled, label: label(), error };
+    } finally {
+      // It is gone now, whatever became of it: nobody may wait for it.
+      victim.end();
     }
   }
 
-  private async problemsAfterRecovery(acknowledged: boolean): Promise<string[]> {
+  private async problemsAfterRecovery(stage: Stage, acknowledged: boolean): Promise<string[]> {
+    this.scenario.meanwhile?.(stage);
+    return this.judge(stage, acknowledged);
+  }
+
+  /** Gives the next command, and says what is wrong after it. */
+  private async judge(stage: Stage, acknowledged: boolean): Promise<string[]> {
     const { site, scenario } = this;
-    const problems: string[] = [];
-    scenario.meanwhile?.(site);
+    const problems = [...stage.problems];
     try {
-      if (scenario.recover === undefined) await syncOnce(worldOf(site));
-      else await scenario.recover(site, worldOf(site));
+      await inTime(this.recover(stage, stage.start('last')));
+      // The answers to those who died are swept by the command after.
+      if (acksIn(site).length > 0) await inTime(syncOnce(stage.start('after').world));
     } catch (error) {
-      return [`the next command failed: ${describe(error)}`];
+      return [...problems, `the next command failed: ${describe(error)}`];
+    } finally {
+      stage.end();
     }
-    problems.push(...problemsOf(site));
+    problems.push(...problemsOf(site), ...stage.ledger.problems(site.remote));
+    problems.push(...(scenario.check?.(stage) ?? []));
+    if (acksIn(site).length > 0) problems.push('there are answers that nobody will come for');
+    if (scenario.lands === undefined) return problems;
     const outcome = outcomeAt(site);
     const allowed = [this.withEdit, ...(acknowledged || scenario.lands === 'always' ? [] : [this.withoutEdit])];
     if (!allowed.some((one) => one?.tree === outcome.tree && one.commits.length === outcome.commits.length)) {
@@ -401,14 +201,18 @@ export class Sweep {
     return problems;
   }
 
-  private async outcomeOf(act: (world: Surroundings) => Promise<void>): Promise<Outcome> {
-    this.reset();
-    await act(worldOf(this.site));
-    this.scenario.meanwhile?.(this.site);
-    if (this.scenario.recover === undefined) await syncOnce(worldOf(this.site));
-    else await this.scenario.recover(this.site, worldOf(this.site));
-    const problems = problemsOf(this.site);
-    if (problems.length > 0) throw new Error(`without any failure: ${problems.join('; ')}`);
+  private async recover(stage: Stage, by: SimulatedProcess): Promise<void> {
+    if (this.scenario.recover === undefined) await syncOnce(by.world);
+    else await this.scenario.recover(stage, by);
+    by.end();
+  }
+
+  private async outcomeOf(act: (stage: Stage) => Promise<void>): Promise<Outcome> {
+    const stage = this.reset();
+    await act(stage);
+    const problems = await this.problemsAfterRecovery(stage, true);
+    const unexpected = problems.filter((problem) => !problem.startsWith('the remote has the commits'));
+    if (unexpected.length > 0) throw new Error(`without any failure: ${unexpected.join('; ')}`);
     return outcomeAt(this.site);
   }
 
@@ -430,90 +234,73 @@ export class Sweep {
     };
   }
 
-  private reset(): void {
+  private reset(): Stage {
+    this.putBack(this.template);
+    this.network?.reset();
+    return new Stage(this.site, this.network, this.prepared);
+  }
+
+  private putBack(from: string): void {
     rmSync(this.site.root, { recursive: true, force: true });
-    copy(this.template, this.site.root);
+    mkdirSync(this.site.root);
+    copy(from, this.site.root);
+  }
+
+  /** A call, without what differs from run to run. */
+  private nameOf(call: string): string {
+    return call.replaceAll(this.site.root, '').replace(/\/as-\d+/g, '/kb');
   }
 }
 
-/** What a healthy KB and remote must not show after any crash and one recovery. */
-export function problemsOf({ kb, remote, home }: Site): string[] {
-  const problems: string[] = [];
-  const expectEmpty = (what: string, found: string): void => {
-    if (found.trim() !== '') problems.push(`${what}: ${found.trim()}`);
+/** Nothing of a process that is dead reaches the server. */
+function cutOff(victim: SimulatedProcess, failure: Failure | RequestFailure): Watcher {
+  const isTheOne = (number: number): boolean => failure.kind === 'request' && failure.at === number;
+  return {
+    before: ({ from, number }) => {
+      if (from !== victim.name) return 'pass';
+      if (failure.kind === 'request' && failure.when === 'before' && isTheOne(number)) victim.kill();
+      return victim.isKilled ? 'cut' : 'pass';
+    },
+    after: ({ from, number }) => {
+      if (from !== victim.name) return 'pass';
+      if (failure.kind === 'request' && failure.when === 'after' && isTheOne(number)) victim.kill();
+      return victim.isKilled ? 'cut' : 'pass';
+    },
   };
-  for (const directory of [kb, remote]) {
-    try {
-      expectEmpty(`git fsck in ${directory}`, git(directory, ['fsck', '--strict', '--no-dangling']));
-    } catch (error) {
-      problems.push(describe(error));
-    }
+}
+
+async function inTime(work: Promise<void>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error('somebody waits for what never comes')), LONGEST_ATTEMPT_MS);
+  });
+  try {
+    await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
   }
-  const status = git(kb, ['status', '--porcelain=v2', '--branch', '--untracked-files=all']).trim().split('\n');
-  expectEmpty('git status', status.filter((line) => !line.startsWith('# ')).join('; '));
-  if (!status.includes('# branch.ab +0 -0')) problems.push(`not in step with what was last seen: ${status.join('; ')}`);
-  const head = readFileSync(join(remote, 'refs/heads/main'), 'utf8').trim();
-  if (!status.includes(`# branch.oid ${head}`)) problems.push(`not in step with the remote: ${status.join('; ')}`);
-  const leftovers = [...listing(kb), ...listing(remote), ...listing(home)].filter((path) => LEFTOVER.test(path));
-  expectEmpty('left behind', leftovers.join(' '));
-  return problems;
 }
 
-/**
- * Locks, journal, marks, temporary files, stages of a clone. Not `objects/**\/tmp_*`: under those names git's own
- * housekeeping removes what a killed writer left, see "git prune removes".
- */
-const LEFTOVER = /\.lock(\/|$)|advance\.json|kb\/locks\/.|\.kb_(tmp|clone|operations)|incoming/;
-
-function outcomeAt({ remote }: Site): Outcome {
-  const log = git(remote, ['log', '--format=%T %s', 'main']).trim().split('\n');
-  return { tree: log[0]?.slice(0, 40) ?? '', commits: log.map((line) => line.slice(41)) };
-}
-
-function filesOf(site: Site, tree: string): string {
-  return git(site.remote, ['ls-tree', '-r', '--abbrev=7', '--format=%(path) %(objectmode) %(objectname)', tree])
-    .trim()
-    .replaceAll('\n', ', ');
-}
-
-/** Every path below a directory, folders included; links are not followed. */
-function listing(directory: string): string[] {
-  return readdirSync(directory, { recursive: true, encoding: 'utf8' }).sort();
-}
-
+/** All but the paths by which processes reached the KB; names of one file stay names of one file. */
 function copy(from: string, to: string): void {
-  cpSync(from, to, { recursive: true, preserveTimestamps: true, verbatimSymlinks: true });
+  for (const top of readdirSync(from)) {
+    if (top.startsWith('as-')) continue;
+    cpSync(join(from, top), join(to, top), { recursive: true, preserveTimestamps: true, verbatimSymlinks: true });
+    if (lstatSync(join(from, top)).isDirectory()) linkAgain(join(from, top), join(to, top));
+  }
 }
 
-/** From `first` on every `stride`-th of `total` points, and the last one. */
-export function pointsOf(total: number, first: number, stride: number): number[] {
-  if (total < 20) throw new Error(`only ${total} changes: the disk does not see the work`);
-  const points: number[] = [];
-  for (let at = first; at < total; at += stride) points.push(at);
-  return [...points, total];
-}
-
-/** Runs the attempts one after the other; what they find wrong, each kind once, with the first call it was seen at. */
-export async function problemsOfAll(attempts: Iterable<() => Promise<string[]>>): Promise<string[]> {
-  const kinds = new Map<string, { first: string; times: number }>();
-  for (const attempt of attempts) {
-    for (const problem of await attempt()) {
-      const [label = '', text = ''] = problem.split(/: (.*)/s);
-      const kind = text.replace(/[0-9a-f]{12,40}|_\d+_|\d+\.1\./g, '…');
-      const seen = kinds.get(kind);
-      if (seen === undefined) kinds.set(kind, { first: `${label}: ${text}`, times: 1 });
-      else seen.times += 1;
+/** By being one file with its mark a lock of git's is told to be kb's own. */
+function linkAgain(from: string, to: string): void {
+  const firstNames = new Map<number, string>();
+  for (const name of listing(from)) {
+    const stat = lstatSync(join(from, name));
+    if (!stat.isFile() || stat.nlink < 2) continue;
+    const first = firstNames.get(stat.ino);
+    if (first === undefined) firstNames.set(stat.ino, name);
+    else {
+      unlinkSync(join(to, name));
+      linkSync(join(to, first), join(to, name));
     }
   }
-  return [...kinds.values()].map(({ first, times }) => (times === 1 ? first : `${times} times, first at ${first}`));
-}
-
-function isDueToKill(error: unknown): boolean {
-  return error instanceof Error && (error instanceof Killed || isDueToKill(error.cause));
-}
-
-function describe(error: unknown): string {
-  if (!(error instanceof Error)) return 'something that is no error';
-  const cause = error.cause === undefined ? '' : ` (${describe(error.cause)})`;
-  return `${isKbError(error) ? `${error.code}: ` : ''}${error.message}${cause}`;
 }

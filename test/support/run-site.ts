@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { isKbError, type KbError } from '../../src/errors.js';
 import { runCommand, type RunRequest, type RunResult } from '../../src/kb/run.js';
 import type { Report, Surroundings } from '../../src/kb/surroundings.js';
-import { siteAt, startKb, withKb, worldOf, type Site } from './crash-sweep.js';
+import { siteAt, startKb, withKb, worldOf, type Site } from './crash-site.js';
 import { git, makeTemporaryDirectory } from './native-git.js';
 
 export const DEFAULTS = {

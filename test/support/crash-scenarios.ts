@@ -1,0 +1,186 @@
+import { chmodSync, mkdirSync, rmSync, symlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { initKb } from '../../src/kb/init.js';
+import type { SimulatedProcess } from './crash-processes.js';
+import { clone, LINES, note, pushFromElsewhere, startKb, syncOnce, write, type Site } from './crash-site.js';
+import type { Stage } from './crash-stage.js';
+import { git } from './native-git.js';
+
+export interface Scenario {
+  readonly name: string;
+  prepare(stage: Stage): Promise<void> | void;
+  /** What is killed. Ends when everybody who takes part has ended; what the victim throws may come through. */
+  act(stage: Stage, victim: SimulatedProcess): Promise<void>;
+  /** What happens elsewhere before the next command. */
+  meanwhile?(stage: Stage): void;
+  /** What the user types next. Default: `kb sync`. */
+  recover?(stage: Stage, by: SimulatedProcess): Promise<void>;
+  /**
+   * The remote must be in the end as if nothing had gone wrong. `when acknowledged`: or as if the command had never been
+   * given, where it was not acknowledged. Without it only the ledger is looked at.
+   */
+  readonly lands?: 'when acknowledged' | 'always';
+  /** What else must be so in the end. @returns what is not */
+  check?(stage: Stage): string[];
+  /** Why it fails, as long as it does: tests that are known to fail by it leave it out. */
+  readonly notMended?: { readonly killed?: string; readonly noSpace?: string };
+  /** What the victim does has no requests, or not in the remote's own words: not for the sweep over http. */
+  readonly onlyByPath?: boolean;
+}
+
+function remoteEdits(work: string): void {
+  write(work, {
+    'diary.md': LINES.replace('line 1\n', 'line 1, remotely\n'),
+    'inbox/two.md': null,
+    'deep/er/three.md': null,
+    'deep/four.md': 'four\n',
+    'becomes-folder': null,
+    'becomes-file': null,
+  });
+  write(work, { 'becomes-folder/inside.md': 'inside\n', 'becomes-file': 'file\n', 'tool.sh': '#!/bin/sh\n' });
+  chmodSync(join(work, 'tool.sh'), 0o755);
+  symlinkSync('diary.md', join(work, 'link.md'));
+}
+
+function localEdits(site: Site): void {
+  write(site.kb, {
+    'diary.md': LINES.replace('line 10\n', 'line 10, locally\n'),
+    'inbox/one.md': null,
+    'inbox/new.md': 'new\n',
+    'new/folder/five.md': 'five\n',
+  });
+}
+
+/** One command alone, and nobody waits. */
+export const SCENARIOS: readonly Scenario[] = [
+  {
+    name: 'a new note',
+    prepare: ({ site }) => startKb(site),
+    act: (_stage, { world }) => note(world, { text: 'a thought' }),
+    lands: 'when acknowledged',
+  },
+  {
+    name: 'a new note, the remote has moved',
+    prepare: async ({ site }) => {
+      await startKb(site);
+      pushFromElsewhere(site, remoteEdits);
+    },
+    act: (_stage, { world }) => note(world, { text: 'a thought' }),
+    lands: 'when acknowledged',
+  },
+  {
+    name: 'a new note with a key, repeated',
+    prepare: ({ site }) => startKb(site),
+    act: (_stage, { world }) => note(world, { text: 'a thought', id: 'key-1' }),
+    recover: (_stage, { world }) => note(world, { text: 'a thought', id: 'key-1' }),
+    lands: 'always',
+  },
+  {
+    name: 'an append, the remote has moved in the same file',
+    prepare: async ({ site }) => {
+      await startKb(site);
+      pushFromElsewhere(site, (work) => write(work, { 'diary.md': `${LINES}appended elsewhere\n` }));
+    },
+    act: (_stage, { world }) => note(world, { text: 'a thought', target: { kind: 'append', path: 'diary.md' } }),
+    lands: 'when acknowledged',
+  },
+  {
+    name: 'a note kept locally',
+    prepare: ({ site }) => startKb(site),
+    act: (_stage, { world }) => note(world, { text: 'a thought', push: false, pull: false }),
+    lands: 'when acknowledged',
+    onlyByPath: true,
+  },
+  {
+    name: 'a sync of local edits',
+    prepare: async ({ site }) => {
+      await startKb(site);
+      localEdits(site);
+    },
+    act: (_stage, { world }) => syncOnce(world),
+    lands: 'always',
+  },
+  {
+    name: 'a sync that merges',
+    prepare: async ({ site }) => {
+      await startKb(site);
+      localEdits(site);
+      pushFromElsewhere(site, remoteEdits);
+    },
+    act: (_stage, { world }) => syncOnce(world),
+    lands: 'always',
+  },
+  {
+    name: 'a sync that only pulls',
+    prepare: async ({ site }) => {
+      await startKb(site);
+      pushFromElsewhere(site, remoteEdits);
+    },
+    act: (_stage, { world }) => syncOnce(world, { direction: 'pull' }),
+    lands: 'always',
+  },
+  {
+    // Files of half an advance, taken for edits of the user, would now meet other edits of the same lines.
+    name: 'a sync that only pulls, and the remote moves again',
+    prepare: async ({ site }) => {
+      await startKb(site);
+      pushFromElsewhere(site, remoteEdits);
+      const first = git(site.remote, ['rev-parse', 'main']).trim();
+      pushFromElsewhere(site, (work) => {
+        write(work, {
+          'diary.md': LINES.replace('line 1\n', 'line 1, again\n'),
+          'tool.sh': null,
+          'becomes-file': 'again\n',
+        });
+        write(work, { 'becomes-folder/inside.md': 'again\n', 'deep/four.md': 'again\n' });
+      });
+      git(site.remote, ['update-ref', 'refs/keep/later', 'main']);
+      git(site.remote, ['update-ref', 'refs/heads/main', first]);
+    },
+    act: (_stage, { world }) => syncOnce(world, { direction: 'pull' }),
+    meanwhile: ({ site }) => void git(site.remote, ['update-ref', 'refs/heads/main', 'refs/keep/later']),
+    lands: 'always',
+  },
+  {
+    name: 'init with a new remote',
+    prepare: ({ site }) => {
+      mkdirSync(site.home, { recursive: true });
+      write(site.kb, { 'first.md': 'first\n', 'folder/second.md': 'second\n' });
+    },
+    act: (stage, victim) => init(stage, victim),
+    recover: async (stage, by) => {
+      await init(stage, by);
+      await syncOnce(by.world);
+    },
+    lands: 'always',
+    onlyByPath: true,
+  },
+  {
+    name: 'the first sync into an empty remote',
+    prepare: async (stage) => {
+      const { site } = stage;
+      mkdirSync(site.home, { recursive: true });
+      write(site.kb, { 'first.md': 'first\n', 'folder/second.md': 'second\n' });
+      await init(stage, stage.start('first'));
+    },
+    act: (_stage, { world }) => syncOnce(world),
+    lands: 'always',
+  },
+  {
+    name: 'a clone',
+    prepare: async ({ site }) => {
+      await startKb(site);
+      rmSync(site.kb, { recursive: true });
+    },
+    act: (stage, victim) => clone(stage.site, victim.world, stage.url),
+    recover: async (stage, by) => {
+      await clone(stage.site, by.world, stage.url);
+      await syncOnce(by.world);
+    },
+    lands: 'always',
+  },
+];
+
+async function init({ site }: Stage, { world }: SimulatedProcess): Promise<void> {
+  await initKb(world, { directory: site.kb, remote: site.remote, branch: 'main', name: 'notes' });
+}
