@@ -4,7 +4,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { isKbError } from '../../src/errors.js';
 import { listSaved, restoreSaved, type RestoreResult } from '../../src/kb/restore.js';
 import { expectSound } from '../support/agree.js';
-import { LINES, syncOnce, withKb, worldOf, write, type Site } from '../support/crash-sweep.js';
+import { LINES, syncOnce, withKb, worldOf, write, type Site } from '../support/crash-site.js';
 import { git, nativeGit } from '../support/native-git.js';
 import { leftByRun, makeRunSite, runFailing, stateOf } from '../support/run-site.js';
 
