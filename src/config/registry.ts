@@ -12,7 +12,8 @@ export interface RegisteredKb {
 
 const MAX_BYTES = 1024 * 1024;
 const LOCK_WAIT_MS = 2000;
-const ABANDONED_AFTER_MS = 10_000;
+/** Shorter than the wait: a command that was killed here works again when it is repeated. */
+const ABANDONED_AFTER_MS = 1000;
 
 /**
  * The KBs this user has given names to, sorted by name.
@@ -47,24 +48,30 @@ export function register(disk: Disk, env: NodeJS.ProcessEnv, kb: RegisteredKb): 
   const wanted = { name: checkName(kb.name), directory: resolve(kb.directory) };
   try {
     disk.mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-    const lock = `${file}.lock`;
-    const descriptor = openLock(disk, lock);
-    try {
-      const text = withEntry(disk, read(disk, file), wanted);
-      try {
-        writeFully(disk, descriptor, Buffer.from(text));
-        disk.fsyncSync(descriptor);
-      } finally {
-        disk.closeSync(descriptor);
-      }
-      disk.renameSync(lock, file);
-    } catch (error) {
-      removeFile(disk, lock);
-      throw error;
-    }
+    while (!rewrite(disk, file, wanted));
     syncDirectory(disk, dirname(file));
   } catch (error) {
     throw asStorageError(error, `write ${file}`);
+  }
+}
+
+/** @returns false when the lock was taken away meanwhile: another process may have written the file */
+function rewrite(disk: Disk, file: string, wanted: RegisteredKb): boolean {
+  const lock = `${file}.lock`;
+  const descriptor = openLock(disk, lock);
+  try {
+    try {
+      writeFully(disk, descriptor, Buffer.from(withEntry(disk, read(disk, file), wanted)));
+      disk.fsyncSync(descriptor);
+      if (!isStill(disk, lock, descriptor)) return false;
+    } finally {
+      disk.closeSync(descriptor);
+    }
+    disk.renameSync(lock, file);
+    return true;
+  } catch (error) {
+    removeFile(disk, lock);
+    throw error;
   }
 }
 
@@ -125,15 +132,23 @@ function damaged(file: string, cause?: unknown): KbError {
   });
 }
 
+/**
+ * The lock is held for milliseconds. One that does not change for a while of watching was left by a process that was
+ * killed. Should that process only have been stopped, `isStill` tells it before it would put the file into place.
+ */
 function openLock(disk: Disk, lock: string): number {
-  const deadline = performance.now() + LOCK_WAIT_MS;
+  const start = performance.now();
+  let watched = { trace: '', sinceMs: start };
   for (;;) {
     try {
       return disk.openSync(lock, 'wx', 0o600);
     } catch (error) {
       if (!isErrno(error, 'EEXIST')) throw error;
-      if (isAbandoned(disk, lock)) removeFile(disk, lock);
-      if (performance.now() > deadline) {
+      const nowMs = performance.now();
+      const trace = traceOf(disk, lock);
+      if (trace !== watched.trace) watched = { trace, sinceMs: nowMs };
+      else if (nowMs - watched.sinceMs > ABANDONED_AFTER_MS) removeFile(disk, lock);
+      if (nowMs - start > LOCK_WAIT_MS) {
         throw new KbError('E_UNSAFE_STATE', `the list of KBs is being written by another kb: ${lock} exists`, {
           hint: `if no other kb is running, remove ${lock}`,
           cause: error,
@@ -144,10 +159,14 @@ function openLock(disk: Disk, lock: string): number {
   }
 }
 
-/** The lock is held for milliseconds. One this old was left by a process that was killed; the file guards no more than names. */
-function isAbandoned(disk: Disk, lock: string): boolean {
+function traceOf(disk: Disk, lock: string): string {
   const stat = disk.statSync(lock, { throwIfNoEntry: false });
-  return stat !== undefined && Date.now() - stat.mtimeMs > ABANDONED_AFTER_MS;
+  return stat === undefined ? '' : `${stat.ino} ${stat.mtimeMs}`;
+}
+
+/** Whether the lock file is the one that was opened. */
+function isStill(disk: Disk, lock: string, descriptor: number): boolean {
+  return disk.statSync(lock, { throwIfNoEntry: false })?.ino === disk.fstatSync(descriptor).ino;
 }
 
 function exists(disk: Disk, path: string): boolean {

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { asStorageError } from '../disk/durable.js';
 import { isKbError, type KbError } from '../errors.js';
 import { EntryQueue } from '../lock/entry-queue.js';
 import type { PlaceName } from '../lock/lock.js';
@@ -17,9 +18,14 @@ export function openQueue(kb: Kb): EntryQueue {
 /**
  * The notes that wait, to go out with the cycles of one hold.
  * @param own the holder's own note, or where it is in the queue
+ * @throws KbError E_STORAGE, E_LOCK_LOST
  */
 export function openBatch(kb: Kb, hold: Hold, own?: NoteEntry | PlaceName): Batch {
-  return Batch.open(kb, openQueue(kb), hold, checkedOutBranch(kb).ref, own);
+  try {
+    return Batch.open(kb, openQueue(kb), hold, checkedOutBranch(kb).ref, own);
+  } catch (error) {
+    throw asStorageError(error, 'take over the notes that wait');
+  }
 }
 
 /** The cycle of a command other than `kb note`, by itself: lock, and the notes that wait right behind it go out with it. */

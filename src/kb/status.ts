@@ -112,7 +112,8 @@ export function isUninitialized(error: unknown): error is KbError {
 }
 
 function describeLock(kb: Kb): StatusLock {
-  const { held, owner, stale } = inspectLock(kb.root);
+  const { disk, identity } = kb.surroundings;
+  const { held, owner, stale } = inspectLock(kb.root, { disk, identity });
   if (!held || owner === undefined) return { held, holder: null, stale };
   const { user, host, pid, command, since, id } = owner;
   return { held, holder: { user, host, pid, command, since, id: id.slice(0, 8) }, stale };

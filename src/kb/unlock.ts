@@ -1,7 +1,7 @@
 import { join } from 'node:path';
-import { isErrno, removeFile } from '../disk/durable.js';
+import { isErrno, namesIn, removeFile } from '../disk/durable.js';
 import { lockFilesIn, sweepDeadLocks } from '../disk/lock-marks.js';
-import { inspectLock, removeStaleLock, takeLockAway } from '../lock/lock.js';
+import { inspectLock, removeStaleLock, takeLockAway, type LockDependencies } from '../lock/lock.js';
 import { deadWordProbe } from '../lock/process-word.js';
 import type { OwnerRecord } from '../lock/owner.js';
 import type { Kb } from './open.js';
@@ -29,13 +29,29 @@ const ABANDONED_AFTER_MS = 10 * 60 * 1000;
  * @throws KbError E_LOCK_TIMEOUT when the holder is alive and `force` is not given; E_USAGE when the id does not match
  */
 export function unlock(kb: Kb, request: UnlockRequest): UnlockResult {
-  const state = inspectLock(kb.root);
-  const owner = !state.held ? undefined : request.force ? takeLockAway(kb.root, request.id) : removeStaleLock(kb.root);
+  const { disk, random, identity } = kb.surroundings;
+  const dependencies = { disk, random, identity };
+  const state = inspectLock(kb.root, dependencies);
+  const take = (): OwnerRecord | undefined =>
+    request.force ? takeLockAway(kb.root, request.id, dependencies) : removeStaleLock(kb.root, dependencies);
+  const owner = state.held ? take() : undefined;
+  if (state.held && request.force) takeInsidesAway(kb, dependencies);
   return {
     removed: state.held,
     holder: owner === undefined ? null : shown(owner),
     gitLocks: removeAbandonedGitLocks(kb),
   };
+}
+
+/**
+ * Whoever works inside of the run that lost its lock, the run itself included, finds that out before it writes
+ * anything; the locks in there would only keep the next run from its own. (Broken by: crash-points.test.ts, "a run that
+ * hangs")
+ */
+function takeInsidesAway(kb: Kb, dependencies: Pick<LockDependencies, 'disk' | 'random' | 'identity'>): void {
+  const insides = join(kb.gitDir, 'kb', 'inside');
+  for (const depth of namesIn(kb.surroundings.disk, insides))
+    takeLockAway(join(insides, depth), undefined, dependencies);
 }
 
 function shown({ user, host, pid, command, since, id }: OwnerRecord): UnlockResult['holder'] {

@@ -1,10 +1,10 @@
-import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { configDirectory, registryFile } from '../../../src/config/locations.js';
 import { findRegistered, listRegistered, register, requireFreeName } from '../../../src/config/registry.js';
-import { nodeDisk } from '../../../src/disk/disk.js';
+import { nodeDisk, type Disk } from '../../../src/disk/disk.js';
 import { isKbError, type ErrorCode } from '../../../src/errors.js';
 
 let root: string;
@@ -69,11 +69,39 @@ describe('registry', () => {
     expect(readFileSync(registryFile(env), 'utf8')).toBe(content);
   });
 
-  it("waits for another kb's lock, then names it and leaves it", () => {
+  it("waits for another kb's lock while that changes, then names it and leaves it", () => {
+    mkdirSync(configDirectory(env), { recursive: true });
+    const lock = `${registryFile(env)}.lock`;
+    writeFileSync(lock, '');
+    let looks = 0;
+    const openSync: Disk['openSync'] = (path, ...rest) => {
+      if (path === lock) utimesSync(lock, (looks += 1), looks); // one after the other has it
+      return nodeDisk.openSync(path, ...rest);
+    };
+    const busy: Disk = { ...nodeDisk, openSync };
+    expect(() => register(busy, env, { name: 'a', directory: root })).toThrow(withCode('E_UNSAFE_STATE'));
+    expect(looks).toBeGreaterThan(2);
+    expect(readdirSync(configDirectory(env))).toEqual(['registry.json.lock']);
+  });
+
+  it('takes over the lock of a process that was killed', () => {
     mkdirSync(configDirectory(env), { recursive: true });
     writeFileSync(`${registryFile(env)}.lock`, '');
-    expect(() => add('a', 'one')).toThrow(withCode('E_UNSAFE_STATE'));
-    expect(readdirSync(configDirectory(env))).toEqual(['registry.json.lock']);
+    add('a', 'one');
+    expect(readdirSync(configDirectory(env))).toEqual(['registry.json']);
+  });
+
+  it('begins anew when its lock was taken away while it was stopped', () => {
+    const lock = `${registryFile(env)}.lock`;
+    const fsyncSync: Disk['fsyncSync'] = (descriptor) => {
+      disk.fsyncSync = nodeDisk.fsyncSync; // once
+      nodeDisk.fsyncSync(descriptor);
+      rmSync(lock);
+      add('theirs', 'two');
+    };
+    const disk: { -readonly [Key in keyof Disk]: Disk[Key] } = { ...nodeDisk, fsyncSync };
+    register(disk, env, { name: 'mine', directory: join(root, 'one') });
+    expect(listRegistered(nodeDisk, env).map(({ name }) => name)).toEqual(['mine', 'theirs']);
   });
 
   it('ignores a relative XDG_CONFIG_HOME', () => {
