@@ -68,9 +68,6 @@ export async function leaveDeadHolder(stage: Stage, when: (call: string) => bool
 export const isPush = (call: string): boolean => /^linkSync .*remote\.git\/refs\/heads\/main\.lock$/.test(call);
 export const isAck = (call: string): boolean => /^renameSync .*\.acks$/.test(call);
 
-const NOT_INJECTED =
-  "src/kb/unlock.ts looks at the lock with the machine's own disk and process, not with those it was given";
-
 /** Notes that wait while something happens to who brings them out. */
 export const QUEUE_SCENARIOS: readonly Scenario[] = [
   {
@@ -164,7 +161,6 @@ export const QUEUE_SCENARIOS: readonly Scenario[] = [
       });
     },
     act: (stage, victim) => stage.note(victim, DIARY),
-    notMended: { noSpace: 'see "answers that cannot be written" in test/integration/crash-points.test.ts' },
   },
   {
     name: 'a batch without the remote',
@@ -208,7 +204,6 @@ export const QUEUE_SCENARIOS: readonly Scenario[] = [
       await leaveDeadHolder(stage, isAck);
     },
     act: (stage, victim) => stage.note(victim, DIARY),
-    notMended: { noSpace: 'see "a queue that cannot be taken over" in test/integration/crash-points.test.ts' },
   },
   {
     name: 'a sync after a holder who was killed right before its push, and another device pushes',
@@ -230,7 +225,6 @@ export const QUEUE_SCENARIOS: readonly Scenario[] = [
     },
     act: (_stage, { world }) => unlockOnce(world, false),
     onlyByPath: true,
-    notMended: { killed: NOT_INJECTED, noSpace: NOT_INJECTED },
   },
   {
     name: 'unlock by force after a holder who was killed with a batch in its hands',
@@ -241,7 +235,6 @@ export const QUEUE_SCENARIOS: readonly Scenario[] = [
     },
     act: (_stage, { world }) => unlockOnce(world, true),
     onlyByPath: true,
-    notMended: { killed: NOT_INJECTED, noSpace: NOT_INJECTED },
   },
 ];
 

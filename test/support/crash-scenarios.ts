@@ -22,8 +22,6 @@ export interface Scenario {
   readonly lands?: 'when acknowledged' | 'always';
   /** What else must be so in the end. @returns what is not */
   check?(stage: Stage): string[];
-  /** Why it fails, as long as it does: tests that are known to fail by it leave it out. */
-  readonly notMended?: { readonly killed?: string; readonly noSpace?: string };
   /** What the victim does has no requests, or not in the remote's own words: not for the sweep over http. */
   readonly onlyByPath?: boolean;
 }

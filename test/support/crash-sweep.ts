@@ -71,10 +71,6 @@ export class Sweep {
     return { calls: victim.failing.log, requests: this.network?.sent('victim') ?? 0 };
   }
 
-  async countChanges(): Promise<number> {
-    return (await this.observe()).calls.length;
-  }
-
   /** Kills at the n-th change, or at a request, recovers, and gives what is wrong then; nothing: all is well. */
   async kill(failure: Extract<Failure, { kind: 'kill' }> | RequestFailure): Promise<string[]> {
     const { stage, acknowledged, wasReached, label, error } = await this.attempt(failure);
@@ -89,11 +85,11 @@ export class Sweep {
   }
 
   /**
-   * Kills at the n-th change, then the next command at each of the given changes of its own, or at all; what comes after
-   * that must find everything well.
-   * @param stride takes every so many changes of the next command, from a first one that moves with `at`
+   * Kills at the n-th change, then the next command at its own changes, or at all; what comes after that must find
+   * everything well.
+   * @param secondsOf which of the next command's changes, 1: the first
    */
-  async killTwice(at: number, stride = 1): Promise<string[]> {
+  async killTwice(at: number, secondsOf: (calls: readonly string[]) => readonly number[]): Promise<string[]> {
     const { stage, acknowledged, label, error } = await this.attempt({ kind: 'kill', at });
     if (error !== undefined && !isDueToKill(error)) return [`${label}: ended with ${describe(error)}`];
     this.scenario.meanwhile?.(stage);
@@ -101,7 +97,12 @@ export class Sweep {
     rmSync(between, { recursive: true, force: true });
     copy(this.site.root, between);
     const problems = stage.problems.map((problem) => `${label}: ${problem}`);
-    for (let second = 1 + (at % stride), isDone = false; !isDone; second += stride) {
+    stage.end();
+    const undisturbed = new Stage(this.site, this.network, stage);
+    const observed = undisturbed.start('next');
+    await inTime(this.recover(undisturbed, observed));
+    undisturbed.end();
+    for (const second of secondsOf(observed.failing.log)) {
       this.putBack(between);
       const now = new Stage(this.site, this.network, stage);
       const next = now.start('next', { kind: 'kill', at: second });
@@ -110,14 +111,13 @@ export class Sweep {
         await inTime(this.recover(now, next));
       } catch (failed) {
         if (!isDueToKill(failed)) found.push(`the next command ended with ${describe(failed)}`);
+      } finally {
+        next.end();
       }
-      isDone = !next.failing.hasFailed;
       found.push(...(await this.judge(now, acknowledged)));
-      now.end();
       const place = `${label}, then ${this.nameOf(next.failing.failedCall)} (kill at ${second})`;
       problems.push(...found.map((problem) => `${place}: ${problem}`));
     }
-    stage.end();
     return problems;
   }
 

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, realpathSync, rmSync } from 'node:fs';
+import { mkdtempSync, realpathSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll } from 'vitest';
@@ -75,7 +75,35 @@ afterAll(() => {
 
 /** A new empty directory (its real path), removed when the tests of this file are done. */
 export function makeTemporaryDirectory(): string {
-  const directory = realpathSync(mkdtempSync(join(tmpdir(), 'kb-test-')));
+  return makeDirectoryIn(tmpdir());
+}
+
+/**
+ * The same in memory, where the machine has room for it: for tests that make and remove thousands of small repositories
+ * and flush nothing. What they see is the same on every file system.
+ */
+export function makeDirectoryInMemory(): string {
+  const parent = isFitForHooks('/dev/shm') ? '/dev/shm' : tmpdir();
+  return makeDirectoryIn(parent);
+}
+
+function makeDirectoryIn(parent: string): string {
+  const directory = realpathSync(mkdtempSync(join(parent, 'kb-test-')));
   temporaryDirectories.push(directory);
   return directory;
+}
+
+const ROOM_IN_MEMORY = 1024 ** 3;
+
+/** A container's /dev/shm is often small, and forbids to execute the hooks of a remote. */
+function isFitForHooks(parent: string): boolean {
+  try {
+    const { bavail, bsize } = statfsSync(parent);
+    if (bavail * bsize < ROOM_IN_MEMORY) return false;
+    const script = join(makeDirectoryIn(parent), 'hook');
+    writeFileSync(script, '#!/bin/sh\n', { mode: 0o755 });
+    return spawnSync(script).status === 0;
+  } catch {
+    return false;
+  }
 }

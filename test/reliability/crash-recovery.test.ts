@@ -1,0 +1,89 @@
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { Network } from '../support/crash-network.js';
+import { distinctPoints, everyNth, problemsOfAll, thinnedInObjects, turningPoints } from '../support/crash-points.js';
+import { QUEUE_SCENARIOS } from '../support/crash-queue-scenarios.js';
+import { RUN_SCENARIOS } from '../support/crash-run-scenarios.js';
+import { SCENARIOS, type Scenario } from '../support/crash-scenarios.js';
+import { Sweep } from '../support/crash-sweep.js';
+import { hasGitHttpBackend } from '../support/http-backend.js';
+import { makeDirectoryInMemory, nativeGit } from '../support/native-git.js';
+
+/** With KB_RELIABILITY=0.1 a tenth of the points; with 4 the disk also fails at every change. */
+const scale = Number(process.env['KB_RELIABILITY'] ?? '1');
+const stride = Math.max(1, Math.round(1 / scale));
+/** A failing disk is swept by so many points at a time: most of it is what a kill leaves. */
+const NO_SPACE_STRIDE = Math.max(1, Math.round(4 / scale));
+/** Of the places at which something changes for good, so many are followed by a second kill at each change after it. */
+const SECOND_KILLS_AFTER = 2;
+/** Of the next command's writing of objects, so many points are passed over. */
+const OBJECT_STRIDE = 7;
+
+const table = (scenarios: readonly Scenario[]): [string, Scenario][] =>
+  scenarios.map((scenario) => [scenario.name, scenario]);
+const all = [...SCENARIOS, ...QUEUE_SCENARIOS, ...RUN_SCENARIOS];
+
+describe.skipIf(!nativeGit.available)('what comes after a kill goes wrong, too (needs native git)', () => {
+  it.each(table(all))('killed during %s, then at each change while that is mended', async (_name, scenario) => {
+    const sweep = await Sweep.prepare(scenario, join(makeDirectoryInMemory(), 'sweep'));
+    const turns = turningPoints((await sweep.observe()).calls);
+    const every = Math.max(1, Math.floor(turns.length / SECOND_KILLS_AFTER));
+    // Not the same ones in every scenario: those of one resemble those of the others.
+    const first = (all.indexOf(scenario) * 5) % every;
+    const firsts = turns.filter((_turn, at) => at % every === first);
+    const seconds = (calls: readonly string[]): number[] =>
+      everyNth(thinnedInObjects(distinctPoints(calls), calls, OBJECT_STRIDE), stride);
+    const attempts = firsts.map((at) => () => sweep.killTwice(at, seconds));
+    expect(await problemsOfAll(attempts)).toEqual([]);
+  });
+});
+
+describe.skipIf(!nativeGit.available)('the disk fails (needs native git)', () => {
+  it.each(table(all))('no space during %s', async (_name, scenario) => {
+    const sweep = await Sweep.prepare(scenario, join(makeDirectoryInMemory(), 'sweep'));
+    const { calls } = await sweep.observe();
+    const points = everyNth(
+      calls.map((_call, at) => at + 1),
+      NO_SPACE_STRIDE,
+      1 + (all.indexOf(scenario) % NO_SPACE_STRIDE),
+    );
+    const attempts = points.flatMap((at) => [
+      () => sweep.fail({ kind: 'error', at, errno: at % 2 === 0 ? 'ENOSPC' : 'EIO' }),
+      () => sweep.fail({ kind: 'full', at }),
+    ]);
+    expect(await problemsOfAll(attempts)).toEqual([]);
+  });
+});
+
+describe.skipIf(!hasGitHttpBackend())('over http (needs native git with http-backend)', () => {
+  const overHttp = table(all.filter(({ onlyByPath }) => onlyByPath !== true));
+
+  async function withNetwork(scenario: Scenario, work: (sweep: Sweep) => Promise<void>): Promise<void> {
+    const directory = join(makeDirectoryInMemory(), 'sweep');
+    const network = await Network.start(join(directory, 'live'));
+    try {
+      await work(await Sweep.prepare(scenario, directory, network));
+    } finally {
+      await network.close();
+    }
+  }
+
+  it.each(overHttp)('killed at each request of %s', (_name, scenario) =>
+    withNetwork(scenario, async (sweep) => {
+      const { requests } = await sweep.observe();
+      const attempts = Array.from({ length: requests }, (_, at) => at + 1).flatMap((at) => [
+        () => sweep.kill({ kind: 'request', at, when: 'before' }),
+        () => sweep.kill({ kind: 'request', at, when: 'after' }),
+      ]);
+      expect(await problemsOfAll(attempts)).toEqual([]);
+    }),
+  );
+
+  it.each(overHttp)('killed where something changes for good during %s', (_name, scenario) =>
+    withNetwork(scenario, async (sweep) => {
+      const turns = everyNth(turningPoints((await sweep.observe()).calls), stride);
+      const attempts = turns.map((at) => () => sweep.kill({ kind: 'kill', at }));
+      expect(await problemsOfAll(attempts)).toEqual([]);
+    }),
+  );
+});
