@@ -63,6 +63,16 @@ describe.skipIf(!nativeGit.available)('one change goes wrong (needs native git)'
     },
   );
 
+  // Claims, plan, answers and the order in which they come and go.
+  it('killed wherever the queue changes, with living writers right behind: everybody gets an answer', async () => {
+    const [[, scenario]] = named('a note, with three living writers right behind it') as [[string, Scenario]];
+    const sweep = await Sweep.prepare(scenario, join(makeDirectoryInMemory(), 'sweep'));
+    const { calls } = await sweep.observe();
+    const points = calls.flatMap((call, at) => (/^(rename|unlink)Sync .*\/kb\/queue\//.test(call) ? [at + 1] : []));
+    expect(points.length).toBeGreaterThan(6);
+    expect(await problemsOfAll(points.map((at) => () => sweep.kill({ kind: 'kill', at })))).toEqual([]);
+  });
+
   it.each(alone)(
     'no space during %s: E_STORAGE, nothing changed, the next command works',
     async (_name, scenario, first) => {

@@ -12,6 +12,8 @@ import { makeDirectoryInMemory, nativeGit } from '../support/native-git.js';
 /** With KB_RELIABILITY=0.1 a tenth of the points; with 4 the disk also fails at every change. */
 const scale = Number(process.env['KB_RELIABILITY'] ?? '1');
 const stride = Math.max(1, Math.round(1 / scale));
+/** Over http only what happens around the requests differs: so many of the turning points are passed over there. */
+const HTTP_STRIDE = 3;
 /** A failing disk is swept by so many points at a time: most of it is what a kill leaves. */
 const NO_SPACE_STRIDE = Math.max(1, Math.round(4 / scale));
 /** Of the places at which something changes for good, so many are followed by a second kill at each change after it. */
@@ -81,7 +83,7 @@ describe.skipIf(!hasGitHttpBackend())('over http (needs native git with http-bac
 
   it.each(overHttp)('killed where something changes for good during %s', (_name, scenario) =>
     withNetwork(scenario, async (sweep) => {
-      const turns = everyNth(turningPoints((await sweep.observe()).calls), stride);
+      const turns = everyNth(turningPoints((await sweep.observe()).calls), HTTP_STRIDE * stride);
       const attempts = turns.map((at) => () => sweep.kill({ kind: 'kill', at }));
       expect(await problemsOfAll(attempts)).toEqual([]);
     }),
