@@ -20,8 +20,11 @@ export interface IntegrateRequest {
   readonly committer: Signature;
   /** Default: a conflict stops everything. */
   readonly conflicts?: ConflictRules;
-  /** Whether the edit of a local commit is in the tip under another id. */
-  readonly hasLanded?: (commit: Oid, tip: Oid) => boolean;
+  /**
+   * Whether the edit of a local commit is in the remote branch under another id.
+   * @param theirs the remote's commits that the local branch does not have, oldest first
+   */
+  readonly hasLanded?: (commit: Oid, theirs: readonly Oid[]) => boolean;
   /** Told of each local commit that goes on under another id. */
   readonly onReplayed?: (commit: Oid, as: Oid) => void;
   /** Makes the edit of a local commit again upon the tip, where its text can't simply be merged; undefined: unknown. */
@@ -85,9 +88,10 @@ async function replayOnto(
   const settled: Settled[] = [];
   let tip = onto;
   let tree = readCommit(staged, onto).tree;
-  const theirs = new SamePatch(staged, request.shallow, commitsSince(staged, base, onto, request.shallow).commits);
+  const theirs = commitsSince(staged, base, onto, request.shallow).commits;
+  const samePatch = new SamePatch(staged, request.shallow, theirs);
   for (const oid of commits) {
-    if (request.hasLanded?.(oid, onto) === true || theirs.has(oid)) continue;
+    if (request.hasLanded?.(oid, theirs) === true || samePatch.has(oid)) continue;
     const commit = readCommit(staged, oid);
     const before = parentTree(staged, commit, request.shallow.has(oid));
     const applied = applyChanges(staged, tree, diffTrees(staged, before, commit.tree), request.conflicts ?? STOP);

@@ -117,6 +117,11 @@ function keysSince(source: ObjectSource, base: Oid | undefined, tip: Oid, shallo
   return keys;
 }
 
+/** Whether one of the commits brought a note with this key. */
+export function carriesKey(source: ObjectSource, commits: readonly Oid[], id: string): boolean {
+  return commits.some((oid) => keysIn(readCommit(source, oid).message).includes(id));
+}
+
 /** Squash merges put the messages of several commits into one, indented or not: each line counts by itself. */
 function keysIn(message: string): string[] {
   if (!message.includes(`${TRAILER}:`)) return [];

@@ -18,6 +18,7 @@ import {
   outcomeOf,
   pushesOf,
   serveSites,
+  syncAt,
   timesOnRemote,
   valueOf,
   writeFiles,
@@ -140,6 +141,24 @@ describe.skipIf(!hasGitHttpBackend())('a note with a key (needs native git with 
     const landed = await addTo(site, { text: 'offline.', id: 'key-1' });
     expect(landed).toMatchObject({ commit: first.details['saved'], landed: true });
     expect(timesOnRemote(site, 'offline.')).toBe(1);
+    expectSettled(site);
+  });
+
+  it('that is saved here and landed from elsewhere is there once, though the two would merge', async () => {
+    const { site, server } = at;
+    const other = join(site.root, 'other');
+    await cloneOf(site, other, 'full');
+    server.faults = () => ({ kind: 'reset' });
+    // Here the name is taken by another note that waits for the network as well.
+    await outcomeOf(addTo(site, { text: 'Same words.\n\nfirst.' }));
+    const saved = errorOf(await outcomeOf(addTo(site, { text: 'Same words.\n\nkeyed.', id: 'key-1' })));
+    expect(saved.code).toBe('E_NETWORK');
+    server.faults = undefined;
+    const first = await addTo(site, { text: 'Same words.\n\nkeyed.', id: 'key-1' }, { kb: other });
+    await syncAt(site);
+    expect(timesOnRemote(site, 'keyed.')).toBe(1);
+    expect(timesOnRemote(site, 'first.')).toBe(1);
+    await expectSameAgain(first, addTo(site, { text: 'Same words.\n\nkeyed.', id: 'key-1' }));
     expectSettled(site);
   });
 

@@ -9,7 +9,8 @@ import { runStorm } from '../support/storm.js';
 const scale = Number(process.env['KB_RELIABILITY'] ?? '1');
 /** KB_SEED=$RANDOM for another storm. */
 const seed = Number(process.env['KB_SEED'] ?? '20261120');
-/** KB_STORM_PROGRAM: another program than the one built here; KB_STORM_REPORT: where the result goes as JSON. */
+/** KB_STORM_PROGRAM: another program than the one built here; KB_STORM_REPORT: where the result goes as JSON;
+ * KB_STORM_PLACE: an empty directory, to be looked at afterwards. */
 const atRoot = (path: string): string => fileURLToPath(new URL(`../../${path}`, import.meta.url));
 
 it.skipIf(process.platform !== 'linux' || !hasGitHttpBackend())(
@@ -17,7 +18,7 @@ it.skipIf(process.platform !== 'linux' || !hasGitHttpBackend())(
   async () => {
     const result = await runStorm({
       program: process.env['KB_STORM_PROGRAM'] ?? atRoot('bin/run.js'),
-      place: makeTemporaryDirectory(),
+      place: process.env['KB_STORM_PLACE'] ?? makeTemporaryDirectory(),
       seed,
       kills: Math.ceil((scale < 1 ? 1500 : 2000) * scale),
       clones: 5,

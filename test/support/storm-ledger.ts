@@ -12,8 +12,8 @@ export interface StormEdit {
   attempts: number;
   /** The commit that an acknowledgement named as landed. */
   commit?: string;
-  /** What kb said when it acknowledged the edit as kept. */
-  said?: string;
+  /** How each attempt ended: when, exit code, commit or error. */
+  readonly history: string[];
 }
 
 /** Self-delimiting, so that no token is part of another one. */
@@ -27,7 +27,14 @@ export class StormLedger {
 
   open(writer: string, kind: EditKind, key?: string): StormEdit {
     const token = `kbt-${writer}-${this.edits.length + 1}z`;
-    const edit: StormEdit = { token, kind, acknowledged: 'no', attempts: 0, ...(key === undefined ? {} : { key }) };
+    const edit: StormEdit = {
+      token,
+      kind,
+      acknowledged: 'no',
+      attempts: 0,
+      history: [],
+      ...(key === undefined ? {} : { key }),
+    };
     this.edits.push(edit);
     return edit;
   }

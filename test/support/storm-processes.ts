@@ -14,6 +14,8 @@ export interface Ended {
   readonly killed: boolean;
   readonly stdout: string;
   readonly stderr: string;
+  /** `stderr` as it came, piece by piece. */
+  readonly timeline: readonly { readonly text: string; readonly atMs: number }[];
   readonly durationMs: number;
 }
 
@@ -45,7 +47,11 @@ export class StormProcess {
     const out: Buffer[] = [];
     const err: Buffer[] = [];
     this.#child.stdout?.on('data', (chunk: Buffer) => out.push(chunk));
-    this.#child.stderr?.on('data', (chunk: Buffer) => err.push(chunk));
+    const timeline: { readonly text: string; readonly atMs: number }[] = [];
+    this.#child.stderr?.on('data', (chunk: Buffer) => {
+      err.push(chunk);
+      timeline.push({ text: chunk.toString('utf8'), atMs: performance.now() - start });
+    });
     const watchdog = setTimeout(() => {
       this.#hangs = true;
       this.kill(true);
@@ -56,7 +62,7 @@ export class StormProcess {
         const stderr = `${Buffer.concat(err).toString('utf8')}${this.#hangs ? `hung for ${HANGS_AFTER_MS / 1000} s` : ''}${signal === null || this.#killed ? '' : `ended by ${signal}`}`;
         const killed = this.#killed && !this.#hangs && signal === 'SIGKILL';
         const stdout = Buffer.concat(out).toString('utf8');
-        resolve({ code, killed, stdout, stderr, durationMs: performance.now() - start });
+        resolve({ code, killed, stdout, stderr, timeline, durationMs: performance.now() - start });
       };
       this.#child.once('error', reject);
       this.#child.once('exit', (code, signal) => {

@@ -137,8 +137,8 @@ function leftovers(clone: string): string[] {
   return [...new Set(found)];
 }
 
-function describe({ token, kind, acknowledged, attempts, said = '' }: StormEdit): string {
-  return `${token} (${kind}, acknowledged: ${acknowledged}, ${attempts} attempts${said === '' ? '' : `, ${said.slice(0, 300)}`})`;
+function describe({ token, kind, acknowledged, attempts, history }: StormEdit): string {
+  return `${token} (${kind}, acknowledged: ${acknowledged}, ${attempts} attempts: ${history.join('; ')})`;
 }
 
 function attempt(ledger: StormLedger, invariant: string, check: () => void): void {

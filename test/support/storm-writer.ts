@@ -122,15 +122,19 @@ export class StormWriter {
 
   async #write(name: string, edit: StormEdit, args: readonly string[]): Promise<Ended> {
     edit.attempts += 1;
+    const startedAt = new Date().toISOString().slice(14);
     const ended = await this.#start(name, args);
+    edit.history.push(
+      `${startedAt} +${Math.round(ended.durationMs)} ms: ${ended.killed ? 'killed' : ended.stdout.trim()}`.slice(
+        0,
+        400,
+      ),
+    );
     if (ended.code === 0) {
       const { landed, commit } = JSON.parse(ended.stdout) as { landed?: boolean; commit?: string };
       edit.acknowledged = landed === false ? 'kept' : 'landed';
       if (landed === true && commit !== undefined) edit.commit = commit;
-    } else if (KEPT.includes(ended.code ?? -1)) {
-      edit.acknowledged = 'kept';
-      edit.said = ended.stdout.trim();
-    }
+    } else if (KEPT.includes(ended.code ?? -1)) edit.acknowledged = 'kept';
     return ended;
   }
 

@@ -145,13 +145,14 @@ class Storm {
   async #recover(): Promise<void> {
     for (const clone of this.#clones) {
       const line = describeLine(clone);
-      const { durationMs: took, stdout } = await this.#sync(clone);
+      const recovery = await this.#sync(clone);
+      const took = recovery.durationMs;
       this.#recoveryMs.push(took);
       // A machine that is busy with other things takes its time for a sync with nothing to mend, too. The quicker of
       // two is compared, so that a slow moment after the recovery excuses nothing.
       const idle = Math.min((await this.#sync(clone)).durationMs, (await this.#sync(clone)).durationMs);
       const allowed = RECOVERS_WITHIN_MS * Math.max(1, idle / this.#calmMs);
-      const found = `kb sync took ${Math.round(took)} ms, with nothing to mend ${Math.round(idle)} ms, ${Math.round(this.#calmMs)} ms before the storm; ${line}; ${figuresOf(stdout)}`;
+      const found = `kb sync took ${Math.round(took)} ms, with nothing to mend ${Math.round(idle)} ms, ${Math.round(this.#calmMs)} ms before the storm; ${line}; ${figuresOf(recovery)}`;
       if (took > allowed) this.#ledger.break('recovery takes under 2 s', found);
     }
     for (const writer of this.#writers) await writer.finishKeys(() => true);
@@ -161,7 +162,7 @@ class Storm {
   }
 
   async #sync(clone: string): Promise<Ended> {
-    const ended = await this.processes.run({ clone, args: ['sync', '--json'] });
+    const ended = await this.processes.run({ clone, args: ['sync', '--json', '--verbose'] });
     const { code, stderr } = ended;
     this.#ledger.countExit('sync', code);
     if (code !== 0)
@@ -238,14 +239,15 @@ class Storm {
   }
 }
 
-/** What a sync had to do. */
-function figuresOf(stdout: string): string {
-  try {
-    const { pulled, pushed, merged, requests, waitedMs } = JSON.parse(stdout) as Record<string, unknown>;
-    return JSON.stringify({ pulled, pushed, merged, requests, waitedMs });
-  } catch {
-    return stdout; // it has failed, and says how
+/** What a sync had to do, and when it first spoke of what, ms. */
+function figuresOf({ stdout, timeline }: Ended): string {
+  const seen = new Map<string, number>();
+  for (const { text, atMs } of timeline) {
+    const [, name = ''] = /"(?:phase|text)":"(\w+ ?\w*)/.exec(text) ?? [];
+    if (!seen.has(name)) seen.set(name, Math.round(atMs));
   }
+  const { pulled, pushed, requests, waitedMs } = JSON.parse(stdout || '{}') as Record<string, unknown>;
+  return JSON.stringify({ pulled, pushed, requests, waitedMs, ...Object.fromEntries(seen) });
 }
 
 /** What the dead have left at the lock, for the case that recovery takes long. */
