@@ -1,7 +1,7 @@
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { isKbError, KbError } from '../../src/errors.js';
+import { isKbError } from '../../src/errors.js';
 import { sweepDeadLocks } from '../../src/disk/lock-marks.js';
 import { unlock } from '../../src/kb/unlock.js';
 import type { Surroundings } from '../../src/kb/surroundings.js';
@@ -106,6 +106,8 @@ export class ModelWorld {
   private readonly configFile: string;
   private readonly duringRun = new Set<string>();
   private readonly runs: string[] = [];
+  private wasLockTaken = false;
+  private wasAnswerDamaged = false;
   private lastToken = 0;
   private edits = 0;
   private readonly keyed = new Map<number, string>();
@@ -152,6 +154,8 @@ export class ModelWorld {
         await this.unlock(step.force);
         break;
       case 'garbage':
+        if (step.into === 'acks' || step.into === 'entry') this.wasAnswerDamaged = true;
+        if (step.into === 'owner') this.wasLockTaken = true;
         damageFile(this.site, step, this.ledger, this.waiting());
         break;
       case 'strangers':
@@ -182,7 +186,7 @@ export class ModelWorld {
     }
     const { site } = this;
     this.problems.push(...problemsOf(site), ...this.ledger.problems(site.remote));
-    if (acksIn(site).length > 0) this.problems.push('there are answers that nobody will come for');
+    if (this.hasAnswersToTheDead()) this.problems.push('there are answers that nobody will come for');
     const saved = git(site.kb, ['log', '-p', '--format=', '--glob=refs/kb/stash/*', 'main']);
     for (const token of this.duringRun)
       if (!saved.includes(token)) this.problems.push(`an edit by hand is nowhere (${token})`);
@@ -192,6 +196,14 @@ export class ModelWorld {
     const marked = git(site.remote, ['grep', '-l', '-E', '^(<<<<<<<|>>>>>>>)', 'main'], { allowFailure: true });
     if (marked !== '') this.problems.push(`conflict markers in ${marked}`);
     return this.problems;
+  }
+
+  /** Whose entry was damaged is not known to be dead: its answer lies there for a day. */
+  private hasAnswersToTheDead(): boolean {
+    const { site } = this;
+    return acksIn(site).some(
+      (name) => !readFileSync(join(site.kb, '.git/kb/queue', name), 'utf8').includes('"waiter":""'),
+    );
   }
 
   private async inTheEnd(work: (process: SimulatedProcess) => Promise<void>): Promise<void> {
@@ -246,7 +258,7 @@ export class ModelWorld {
     const target =
       deed.where === 'new' ? ({ kind: 'new', name: token } as const) : ({ kind: 'append', path: 'log.md' } as const);
     const id = deed.key === undefined ? {} : { id: `key-${deed.key}` };
-    return this.follow(process, token, () => note(world, { text: token, target, ...id }));
+    return this.follow(process, token, () => note(world, { text: token, target, ...id }), 'note');
   }
 
   private run(process: SimulatedProcess, world: Surroundings, fails: boolean): Actor {
@@ -255,21 +267,18 @@ export class ModelWorld {
       `echo ${token} >> runs.md; echo of a run > made-${token}.md; : > '${this.ranFile(token)}'; ` +
       `exit ${fails ? 1 : 0}`;
     this.runs.push(token);
-    const actor = this.follow(process, token, async () => {
-      try {
-        await runOnce(world, script);
-      } catch (error) {
-        // The time was up behind a run that hangs, see "a run that hangs" in crash-points.test.ts: its command had run.
-        if (isKbError(error, 'E_LOCK_TIMEOUT')) throw new KbError('E_LOCK_LOST', error.message, { cause: error });
-        throw error;
-      }
-    });
+    const actor = this.follow(process, token, () => runOnce(world, script), 'run');
     forgetRunsOnceKilled(process);
     return actor;
   }
 
   /** Takes part from now on; the ledger learns what it is told. */
-  private follow(process: SimulatedProcess, token: string | undefined, work: () => Promise<void>): Actor {
+  private follow(
+    process: SimulatedProcess,
+    token: string | undefined,
+    work: () => Promise<void>,
+    brings?: 'note' | 'run',
+  ): Actor {
     const actor: Actor = {
       process,
       token,
@@ -296,10 +305,9 @@ export class ModelWorld {
         promise('once');
       } catch (error) {
         if (process.isKilled) return; // whatever it says, nobody hears it
-        const promised = promisedBy(error);
+        const promised = promisedTo(brings, error);
         if (promised !== undefined) promise(promised);
-        else if (!TOLD.some((code) => isKbError(error, code)))
-          this.problems.push(`somebody was told ${describe(error)}`);
+        if (!this.mayBeTold(error)) this.problems.push(`somebody was told ${describe(error)}`);
       } finally {
         if (!actor.isFrozen) {
           process.end();
@@ -310,6 +318,13 @@ export class ModelWorld {
     this.actors.add(actor);
     actor.done = run();
     return actor;
+  }
+
+  /** Whether anything in this history gives a reason for it. */
+  private mayBeTold(error: unknown): boolean {
+    if (isKbError(error, 'E_LOCK_LOST')) return this.wasLockTaken;
+    if (isKbError(error, 'E_QUEUED') && error.details['queued'] === null) return this.wasAnswerDamaged;
+    return promisedBy(error) !== undefined || NOTHING_DONE.some((code) => isKbError(error, code));
   }
 
   private async hold(): Promise<void> {
@@ -391,7 +406,10 @@ export class ModelWorld {
 
   private async unlock(force: boolean): Promise<void> {
     const process = new SimulatedProcess(this.site, 'unlocker');
-    if (force) forgetRuns(this.site);
+    if (force) {
+      this.wasLockTaken = true;
+      forgetRuns(this.site);
+    }
     try {
       await withKb(process.world, (kb) => unlock(kb, { force }));
     } catch (error) {
@@ -479,8 +497,15 @@ export class ModelWorld {
   }
 }
 
-/** What may be said to one whose edit is then nowhere, or at most once. */
-const TOLD = ['E_LOCK_LOST', 'E_CONFLICT', 'E_UNSAFE_STATE', 'E_LOCK_TIMEOUT'] as const;
+/** Whoever is told so about a note may give the same command again: it must not have landed. */
+const NOTHING_DONE = ['E_CONFLICT', 'E_UNSAFE_STATE', 'E_LOCK_LOST'] as const;
+
+function promisedTo(brings: 'note' | 'run' | undefined, error: unknown): Promised | undefined {
+  // Whoever runs a command may be kept waiting behind a run that hangs, and its time be up, with its command done.
+  if (brings === 'run' && isKbError(error, 'E_LOCK_TIMEOUT')) return undefined;
+  const isNowhere = brings === 'note' && NOTHING_DONE.some((code) => isKbError(error, code));
+  return promisedBy(error) ?? (isNowhere ? 'never' : undefined);
+}
 
 /**
  * In `shared.md` a line of its own behind a line that is always there, in `clash.md` at the end of the one line, elsewhere
