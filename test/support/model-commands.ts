@@ -15,7 +15,12 @@ export type Deed =
 
 /** One step of a history of a KB. Where it means nothing, it does nothing. */
 export type Step =
-  | { readonly step: 'command'; readonly deed: Deed; /** Killed at this change. */ readonly killAt?: number }
+  | {
+      readonly step: 'command';
+      readonly deed: Deed;
+      /** Killed at this change, or right before this is replaced: the files of the work tree are the new ones by then. */
+      readonly killAt?: number | 'index' | 'branch';
+    }
   /** A command that is held up at a request, until it is let go on; others act meanwhile. */
   | {
       readonly step: 'pause';
@@ -59,13 +64,15 @@ const sync: fc.Arbitrary<Deed> = fc.record(
 const run: fc.Arbitrary<Deed> = fc.record({ do: fc.constant('run' as const), fails: fc.boolean() });
 const deed = fc.oneof({ weight: 3, arbitrary: note }, { weight: 2, arbitrary: sync }, { weight: 1, arbitrary: run });
 
+const killAt = fc.oneof(
+  { weight: 4, arbitrary: fc.integer({ min: 1, max: 260 }) },
+  { weight: 1, arbitrary: fc.constantFrom('index' as const, 'branch' as const) },
+);
+
 const step: fc.Arbitrary<Step> = fc.oneof(
   {
     weight: 6,
-    arbitrary: fc.record(
-      { step: fc.constant('command' as const), deed, killAt: fc.integer({ min: 1, max: 260 }) },
-      { requiredKeys: ['step', 'deed'] },
-    ),
+    arbitrary: fc.record({ step: fc.constant('command' as const), deed, killAt }, { requiredKeys: ['step', 'deed'] }),
   },
   {
     weight: 4,
@@ -207,6 +214,20 @@ export const KNOWN_HISTORIES: readonly Step[][] = [
     { step: 'pause', deed: { do: 'sync' }, request: 3, when: 'after' },
     { step: 'kill', which: 0 },
     { step: 'command', deed: { do: 'sync', edit: 'own' } },
+  ],
+  // Half an advance must not be taken for edits by hand: others have edited the same place since.
+  [
+    { step: 'remote', what: 'append' },
+    { step: 'command', deed: { do: 'sync' }, killAt: 'index' },
+    { step: 'remote', what: 'append' },
+  ],
+  // The same, with an edit by hand in between, and somebody's note.
+  [
+    { step: 'remote', what: 'append' },
+    { step: 'command', deed: { do: 'sync' }, killAt: 'branch' },
+    { step: 'remote', what: 'append' },
+    { step: 'command', deed: { do: 'note', where: 'append' } },
+    { step: 'command', deed: { do: 'sync', edit: 'shared' } },
   ],
   // A command of a run has done its work, the lock is nobody's, and somebody edits by hand.
   [

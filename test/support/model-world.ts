@@ -215,11 +215,12 @@ export class ModelWorld {
     }
   }
 
-  private async command(deed: Deed, killAt: number | undefined): Promise<void> {
+  private async command(deed: Deed, killAt?: number | 'index' | 'branch'): Promise<void> {
     const failure: Failure | undefined =
-      killAt === undefined ? undefined : { kind: 'kill', at: killAt, torn: killAt % 2 === 0 };
+      typeof killAt === 'number' ? { kind: 'kill', at: killAt, torn: killAt % 2 === 0 } : undefined;
     const timeout = this.isBlocked() ? IMPATIENCE : '60s';
     const actor = this.start(deed, { timeout, ...(failure === undefined ? {} : { failure }) });
+    if (typeof killAt === 'string') actor.process.failing.killWhen = (call) => REPLACED[killAt].test(call);
     if (timeout === IMPATIENCE) await actor.done;
   }
 
@@ -389,7 +390,7 @@ export class ModelWorld {
 
   private async goOffline(where: 'new' | 'append'): Promise<void> {
     this.setUrl(UNREACHABLE);
-    await this.command({ do: 'note', where }, undefined);
+    await this.command({ do: 'note', where });
     await this.settle();
     this.setUrl(this.pathUrl);
   }
@@ -496,6 +497,12 @@ export class ModelWorld {
     if (!readFileSync(this.configFile, 'utf8').includes(url)) throw new Error('the remote has no address');
   }
 }
+
+/** The call that puts the KB's new index, or its new branch, in the place of the old one. */
+const REPLACED = {
+  index: /^renameSync \S*\/\.git\/index\.lock /,
+  branch: /^renameSync \S*\/\.git\/refs\/heads\/main\.lock /,
+};
 
 /** Whoever is told so about a note may give the same command again: it must not have landed. */
 const NOTHING_DONE = ['E_CONFLICT', 'E_UNSAFE_STATE', 'E_LOCK_LOST'] as const;
