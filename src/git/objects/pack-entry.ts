@@ -74,6 +74,17 @@ export function encodeDeltaHead(base: Oid, size: number): Buffer {
   return Buffer.concat([encodeHead(REF_DELTA, size), Buffer.from(base, 'hex')]);
 }
 
+/** The head of an entry that holds a delta of `size` bytes against the entry that begins `distance` bytes before it. */
+export function encodeOffsetDeltaHead(distance: number, size: number): Buffer {
+  const bytes = [distance % 128];
+  // each further byte stands for one more than it says, so that no distance can be written in two ways
+  for (let rest = Math.floor(distance / 128); rest > 0; rest = Math.floor(rest / 128)) {
+    rest -= 1;
+    bytes.unshift(0x80 | (rest % 128));
+  }
+  return Buffer.concat([encodeHead(OFS_DELTA, size), Buffer.from(bytes)]);
+}
+
 function encodeHead(type: number, size: number): Buffer {
   const bytes: number[] = [];
   let byte = (type << 4) | (size & 15);

@@ -1,0 +1,50 @@
+import { Flags } from '@oclif/core';
+import { KbCommand, lockTimeoutFlag, openRequest } from '../cli/base-command.js';
+import { formatBytes, formatDuration } from '../cli/format.js';
+import { collectGarbage, type GcResult } from '../kb/gc.js';
+import { openKb } from '../kb/open.js';
+
+export default class Gc extends KbCommand {
+  static override summary = "Pack the KB's objects, and sweep what is abandoned.";
+  static override description =
+    'All objects that are in use go into one pack, with their deltas as they are. What nothing refers to is dropped ' +
+    'when it is older than two weeks (git config gc.pruneExpire); temporary files of killed processes when they are ' +
+    'older than a day; saved states under refs/kb/backup/ and refs/kb/stash/ after 90 days (git config kb.savedExpire). ' +
+    'Others can go on working meanwhile.';
+  static override examples = ['<%= config.bin %> gc', '<%= config.bin %> gc --dry-run --json'];
+  static override flags = {
+    'dry-run': Flags.boolean({ summary: 'Say what would be removed; change nothing.' }),
+    'keep-saved': Flags.boolean({ summary: 'Leave saved states under refs/kb/, however old.' }),
+    'lock-timeout': lockTimeoutFlag,
+  };
+
+  async run(): Promise<object> {
+    const { flags } = await this.parse(Gc);
+    const kb = await openKb(this.start(flags), openRequest(flags));
+    const result = await collectGarbage(kb, { dryRun: flags['dry-run'], keepSaved: flags['keep-saved'] });
+    this.terminal.done();
+    this.render(result);
+    return result;
+  }
+
+  private render({ dryRun, before, after, removed, prunedObjects, durationMs }: GcResult): void {
+    const { temporary, backupRefs, stashRefs } = removed;
+    const swept = [
+      [prunedObjects, 'unused objects'],
+      [temporary, 'temporary files'],
+      [backupRefs, 'old backups'],
+      [stashRefs, 'old stashes'],
+    ]
+      .filter(([count]) => count !== 0)
+      .map(([count, what]) => `${count} ${what}`)
+      .join(', ');
+    const was = `${before.packs} packs and ${before.looseObjects} loose objects, ${formatBytes(before.bytes)}`;
+    if (dryRun) {
+      this.terminal.result(`${was}; would remove ${swept === '' ? 'nothing' : swept}`);
+      return;
+    }
+    const now = `${after.packs} packs and ${after.looseObjects} loose objects, ${formatBytes(after.bytes)}`;
+    const gone = swept === '' ? '' : `; removed ${swept}`;
+    this.terminal.result(`${was} → ${now}${gone}, ${formatDuration(durationMs)}`);
+  }
+}

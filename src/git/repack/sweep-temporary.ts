@@ -1,0 +1,71 @@
+import { join } from 'node:path';
+import { isErrno, namesIn, removeFile, removeTree } from '../../disk/durable.js';
+import type { Disk } from '../../disk/disk.js';
+import { GC_TEMPORARY } from './pack-output.js';
+
+/** Under these names objects and packs are written before they get their own, by kb and by git. */
+const TEMPORARY_OBJECT = /^(tmp_|\.tmp-|\.kb_tmp_)/;
+const TEMPORARY_FOLDER = /^(tmp_objdir-|incoming-)/;
+
+/**
+ * What killed processes left below `objects`: temporary files that nobody has written to for a while, and packs whose
+ * index is gone, so that nobody can see them.
+ * @param beforeMs what was last written before this moment is abandoned, ms since 1970
+ * @returns paths, relative to `objectsDirectory`
+ */
+export function findAbandoned(disk: Disk, objectsDirectory: string, beforeMs: number): string[] {
+  const found: string[] = [];
+  const isOld = (path: string): boolean => {
+    const stat = disk.lstatSync(path, { throwIfNoEntry: false });
+    return stat !== undefined && stat.mtimeMs < beforeMs;
+  };
+  for (const folder of namesIn(disk, objectsDirectory)) {
+    const path = join(objectsDirectory, folder);
+    if (TEMPORARY_FOLDER.test(folder)) {
+      if (isOld(path)) found.push(folder);
+      continue;
+    }
+    if (folder !== 'pack' && !/^[0-9a-f]{2}$/.test(folder)) {
+      if (TEMPORARY_OBJECT.test(folder) && isOld(path)) found.push(folder);
+      continue;
+    }
+    const names = new Set(namesIn(disk, path));
+    for (const name of names) {
+      // Only one gc runs at a time: what another one left is nobody's, however young.
+      const isGone = GC_TEMPORARY.test(name) || isWithoutIndex(folder, name, names) || TEMPORARY_OBJECT.test(name);
+      if (isGone && (GC_TEMPORARY.test(name) || isOld(join(path, name)))) found.push(`${folder}/${name}`);
+    }
+  }
+  return found;
+}
+
+/** Also what a removal that was interrupted has left of a pack. */
+function isWithoutIndex(folder: string, name: string, names: ReadonlySet<string>): boolean {
+  const [, base] = /^(pack-[0-9a-f]{40})\.(pack|rev|bitmap|mtimes)$/.exec(name) ?? [];
+  return folder === 'pack' && base !== undefined && !names.has(`${base}.idx`) && !names.has(`${base}.keep`);
+}
+
+export function removeAbandoned(disk: Disk, objectsDirectory: string, paths: readonly string[]): void {
+  for (const path of paths) {
+    if (TEMPORARY_FOLDER.test(path)) removeTree(disk, join(objectsDirectory, path));
+    else removeFile(disk, join(objectsDirectory, path));
+  }
+}
+
+/** kb's own temporary files in these folders that nobody has written to for a while. */
+export function findAbandonedOwn(disk: Disk, folders: readonly string[], beforeMs: number): string[] {
+  return folders.flatMap((folder) =>
+    namesIn(disk, folder)
+      .filter((name) => name.startsWith('.kb_tmp_'))
+      .map((name) => join(folder, name))
+      .filter((path) => {
+        try {
+          const stat = disk.lstatSync(path);
+          return stat.isFile() && stat.mtimeMs < beforeMs;
+        } catch (error) {
+          if (isErrno(error, 'ENOENT')) return false;
+          throw error;
+        }
+      }),
+  );
+}
