@@ -2,6 +2,7 @@ import { Config, run, type Command, type Interfaces } from '@oclif/core';
 import { nodeDisk } from '../disk/disk.js';
 import { KbError } from '../errors.js';
 import { printable } from '../printable.js';
+import { runAfterResult } from './after-result.js';
 import { asCliError } from './as-cli-error.js';
 import { nearest } from '../nearest.js';
 import { renderError } from './render-error.js';
@@ -59,7 +60,7 @@ export async function start(root: string, options: StartOptions): Promise<void> 
  * for idle connections to close, takes 10 ms and more, and nobody gains by it.
  */
 function endProcess(): void {
-  process.stdout.write('', () => process.stderr.write('', () => process.exit()));
+  process.stdout.write('', () => process.stderr.write('', () => void runAfterResult().finally(() => process.exit())));
 }
 
 /** `kb --kb DIR sync` is `kb sync --kb DIR`: oclif knows flags only behind the command. */

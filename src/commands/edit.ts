@@ -1,5 +1,6 @@
 import { posix } from 'node:path';
 import { Args, Flags } from '@oclif/core';
+import { collectGarbageLater } from '../cli/background-gc.js';
 import { KbCommand, lockTimeoutFlag, openRequest } from '../cli/base-command.js';
 import { chosenEditor, openInEditor, type EditorCopy } from '../cli/editor.js';
 import { formatDuration } from '../cli/format.js';
@@ -49,6 +50,7 @@ export default class Edit extends KbCommand {
       const request = { path: args.path, change, push: flags.push, ...(message === undefined ? {} : { message }) };
       const result = await editFile(kb, request);
       copy?.discard();
+      collectGarbageLater(kb);
       this.terminal.done();
       this.render(result);
       return result;

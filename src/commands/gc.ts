@@ -1,6 +1,8 @@
+import { constants, setPriority } from 'node:os';
 import { Flags } from '@oclif/core';
 import { KbCommand, lockTimeoutFlag, openRequest } from '../cli/base-command.js';
 import { formatBytes, formatDuration } from '../cli/format.js';
+import { collectGarbageIfDue } from '../kb/auto-gc.js';
 import { collectGarbage, type GcResult } from '../kb/gc.js';
 import { openKb } from '../kb/open.js';
 
@@ -15,14 +17,25 @@ export default class Gc extends KbCommand {
   static override flags = {
     'dry-run': Flags.boolean({ summary: 'Say what would be removed; change nothing.' }),
     'keep-saved': Flags.boolean({ summary: 'Leave saved states under refs/kb/, however old.' }),
+    auto: Flags.boolean({
+      summary: 'Only if there is much to pack (gc.auto, gc.autoPackLimit). kb does this by itself after an edit.',
+      exclusive: ['dry-run', 'keep-saved'],
+    }),
     'lock-timeout': lockTimeoutFlag,
   };
 
   async run(): Promise<object> {
     const { flags } = await this.parse(Gc);
     const kb = await openKb(this.start(flags), openRequest(flags));
-    const result = await collectGarbage(kb, { dryRun: flags['dry-run'], keepSaved: flags['keep-saved'] });
+    if (flags.auto) giveWay();
+    const result = flags.auto
+      ? await collectGarbageIfDue(kb)
+      : await collectGarbage(kb, { dryRun: flags['dry-run'], keepSaved: flags['keep-saved'] });
     this.terminal.done();
+    if (result === undefined) {
+      this.terminal.detail('nothing to do');
+      return { due: false };
+    }
     this.render(result);
     return result;
   }
@@ -46,5 +59,14 @@ export default class Gc extends KbCommand {
     const now = `${after.packs} packs and ${after.looseObjects} loose objects, ${formatBytes(after.bytes)}`;
     const gone = swept === '' ? '' : `; removed ${swept}`;
     this.terminal.result(`${was} → ${now}${gone}, ${formatDuration(durationMs)}`);
+  }
+}
+
+/** Whoever edits meanwhile comes first. */
+function giveWay(): void {
+  try {
+    setPriority(constants.priority.PRIORITY_LOW);
+  } catch {
+    // a system that does not let it: it works all the same
   }
 }

@@ -1,4 +1,5 @@
 import { Args, Flags } from '@oclif/core';
+import { collectGarbageLater } from '../cli/background-gc.js';
 import { KbCommand, lockTimeoutFlag, openRequest } from '../cli/base-command.js';
 import type { EditorCopy } from '../cli/editor.js';
 import { readNoteText } from '../cli/note-input.js';
@@ -124,6 +125,7 @@ export default class Note extends KbCommand {
       ...(flags.id === undefined ? {} : { id: flags.id }),
     });
     this.copy?.discard();
+    collectGarbageLater(kb);
     this.terminal.done();
     this.render(result);
     return result;

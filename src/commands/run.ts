@@ -1,4 +1,5 @@
 import { Flags } from '@oclif/core';
+import { collectGarbageLater } from '../cli/background-gc.js';
 import { KbCommand, lockTimeoutFlag, openRequest } from '../cli/base-command.js';
 import { formatDuration, plural } from '../cli/format.js';
 import { takeSignals } from '../cli/run-signals.js';
@@ -95,6 +96,7 @@ export default class Run extends KbCommand {
       ...(timeoutMs === undefined ? {} : { timeoutMs }),
       ...(rateLimit === undefined ? {} : { rateLimit }),
     });
+    collectGarbageLater(kb);
     this.terminal.done();
     if (!this.jsonEnabled()) this.terminal.line('info', this.describe(result), `${this.terminal.err.green('✓')} `);
     return result;

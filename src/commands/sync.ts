@@ -1,4 +1,5 @@
 import { Flags } from '@oclif/core';
+import { collectGarbageLater } from '../cli/background-gc.js';
 import { KbCommand, lockTimeoutFlag, openRequest } from '../cli/base-command.js';
 import { formatDuration, plural } from '../cli/format.js';
 import { openKb } from '../kb/open.js';
@@ -65,6 +66,7 @@ export default class Sync extends KbCommand {
         onConflict: flags['on-conflict'],
         ...(flags.message === undefined ? {} : { message: flags.message }),
       }));
+    if (forecast === undefined) collectGarbageLater(kb);
     this.terminal.done();
     this.terminal.detail('check' in result ? this.describeForecast(result) : this.describe(result));
     return result;

@@ -25,6 +25,11 @@ const OTHERS: readonly EnvironmentVariable[] = [
     description: 'Set by `kb run` for its command: kb inside of it works under the same lock.',
     secret: false,
   },
+  {
+    name: 'KB_NO_AUTO_GC',
+    description: 'If set, kb starts no `kb gc --auto` in the background after an edit; nor does it where CI is set.',
+    secret: false,
+  },
   { name: 'VISUAL', description: 'Editor for `kb edit` and `kb note --edit`.', secret: false },
   { name: 'EDITOR', description: 'Editor for `kb edit` and `kb note --edit` where VISUAL is not set.', secret: false },
   {
