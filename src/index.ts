@@ -25,4 +25,5 @@ export { runCommand, type RunRequest, type RunResult } from './kb/run.js';
 export { forecastSync, sync, type SyncForecast, type SyncRequest, type SyncResult } from './kb/sync.js';
 export { findProblems, readStatus, type Status, type StatusRequest } from './kb/status.js';
 export { unlock, type UnlockRequest, type UnlockResult } from './kb/unlock.js';
+export { collectGarbage, type GcRequest, type GcResult } from './kb/gc.js';
 export { listKbs, type ListedKb } from './kb/list.js';

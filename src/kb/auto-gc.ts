@@ -22,7 +22,7 @@ export async function collectGarbageIfDue(kb: Kb): Promise<GcResult | undefined>
   };
   write(null);
   try {
-    const result = await collectGarbage(kb, { dryRun: false, keepSaved: false });
+    const result = await collectGarbage(kb);
     removeFile(disk, record);
     // Still too many, because they are young or kept: tomorrow again.
     if (isGcDue(kb)) write(null);

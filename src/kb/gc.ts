@@ -28,9 +28,9 @@ import { findOldSavedRefs, removeSavedRefs } from './sweep-saved.js';
 
 export interface GcRequest {
   /** Says what would be done, and changes nothing. */
-  readonly dryRun: boolean;
+  readonly dryRun?: boolean;
   /** Leaves saved states (`refs/kb/backup/`, `refs/kb/stash/`), however old. */
-  readonly keepSaved: boolean;
+  readonly keepSaved?: boolean;
 }
 
 export interface GcResult {
@@ -63,12 +63,12 @@ const ROOM_LEFT = 16 * 1024 * 1024;
  * @throws KbError E_UNSAFE_STATE (another gc, or somebody repacks), E_CORRUPT (something that must be here is missing;
  *   nothing was removed), E_STORAGE (no room for the new pack), E_USAGE (gc.pruneExpire, kb.savedExpire)
  */
-export async function collectGarbage(kb: Kb, request: GcRequest): Promise<GcResult> {
+export async function collectGarbage(kb: Kb, request: GcRequest = {}): Promise<GcResult> {
   const { disk, clock, identity } = kb.surroundings;
   const start = clock.monotonic();
   let lock: { release(): void } | undefined;
   try {
-    if (!request.dryRun) {
+    if (request.dryRun !== true) {
       sweepDeadLocks(disk, kb.gitDir, deadWordProbe(disk, identity), kb.lockMarks.word);
       lock = lockForGc(kb);
     }
@@ -82,7 +82,10 @@ export async function collectGarbage(kb: Kb, request: GcRequest): Promise<GcResu
   }
 }
 
-async function collect(kb: Kb, { dryRun, keepSaved }: GcRequest): Promise<Omit<GcResult, 'durationMs'>> {
+async function collect(
+  kb: Kb,
+  { dryRun = false, keepSaved = false }: GcRequest,
+): Promise<Omit<GcResult, 'durationMs'>> {
   const { disk, clock } = kb.surroundings;
   const objectsDirectory = join(kb.gitDir, 'objects');
   const nowMs = clock.wall();

@@ -14,6 +14,8 @@ const HEAD_BYTES = 512;
 /** `commit 9007199254740991` and its NUL are shorter. */
 const MAX_PREFIX = 32;
 
+const MOST_ATTEMPTS = 8;
+
 /** Objects in files of their own, `objects/ab/cdef…`. Source of the format: git's `object-file.c`. */
 export class LooseObjects {
   constructor(
@@ -77,7 +79,7 @@ export class LooseObjects {
   private writeFile(directory: string, path: string, content: Buffer): void {
     // git's own prefix: fsck is silent about such a file, and `git prune` removes what a crash leaves
     const temporary = `${directory}/tmp_obj_kb${randomBytes(8).toString('hex')}`;
-    const descriptor = this.disk.openSync(temporary, 'wx', 0o444);
+    const descriptor = this.create(directory, temporary);
     try {
       try {
         writeFully(this.disk, descriptor, deflateSync(content, { level: 1 }));
@@ -89,6 +91,18 @@ export class LooseObjects {
     } catch (error) {
       removeFile(this.disk, temporary);
       throw error;
+    }
+  }
+
+  /** Native git's housekeeping removes a folder that is empty, also between our making it and our first file. */
+  private create(directory: string, path: string): number {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return this.disk.openSync(path, 'wx', 0o444);
+      } catch (error) {
+        if (!isErrno(error, 'ENOENT') || attempt >= MOST_ATTEMPTS) throw error;
+        this.makeDirectory(directory);
+      }
     }
   }
 

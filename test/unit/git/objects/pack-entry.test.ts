@@ -1,5 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { encodeEntryHead, EntryHead, OFS_DELTA, REF_DELTA } from '../../../../src/git/objects/pack-entry.js';
+import {
+  encodeEntryHead,
+  encodeOffsetDeltaHead,
+  EntryHead,
+  OFS_DELTA,
+  REF_DELTA,
+} from '../../../../src/git/objects/pack-entry.js';
 
 describe('EntryHead', () => {
   it.each([0, 15, 16, 127, 2047, 2048, 1 << 20, 2 ** 31, 2 ** 32 + 5, 2 ** 40])('reads back a size of %i', (size) => {
@@ -16,6 +22,16 @@ describe('EntryHead', () => {
     expect([head.type, head.size, head.distance]).toEqual([OFS_DELTA, 5, 129]);
     expect(head.read(Buffer.from([0x65, 0x80]), 0)).toBe(false);
   });
+
+  it.each([1, 127, 128, 129, 16_511, 16_512, 2_113_663, 2_113_664, 2 ** 31, 2 ** 40])(
+    'reads back a distance of %i',
+    (distance) => {
+      const bytes = encodeOffsetDeltaHead(distance, 300);
+      const head = new EntryHead();
+      expect(head.read(bytes, 0)).toBe(true);
+      expect([head.type, head.size, head.distance, head.length]).toEqual([OFS_DELTA, 300, distance, bytes.length]);
+    },
+  );
 
   it('reads the base of a delta by id, wherever it begins', () => {
     const head = new EntryHead();

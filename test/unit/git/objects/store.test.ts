@@ -223,6 +223,21 @@ describe('what survives a power cut', () => {
     ]);
   });
 
+  it('a loose object is written although git removes its empty folder right after it was made', () => {
+    let removals = 0;
+    const disk: Disk = {
+      ...nodeDisk,
+      mkdirSync: ((path: string) => {
+        const made = nodeDisk.mkdirSync(path);
+        if (/objects\/[0-9a-f]{2}$/.test(path) && removals++ < 2) nodeDisk.rmdirSync(path);
+        return made;
+      }) as Disk['mkdirSync'],
+    };
+    const { store } = emptyStore(disk);
+    const oid = store.writeLoose('blob', Buffer.from('x'));
+    expect(store.read(oid).data.toString()).toBe('x');
+  });
+
   it('a pack: both files, then the pack, then the index that makes it visible', () => {
     const { disk, steps } = recording();
     const { source, oids } = someObjects(3);
