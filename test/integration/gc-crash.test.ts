@@ -5,7 +5,7 @@ import { nodeDisk } from '../../src/disk/disk.js';
 import { isKbError } from '../../src/errors.js';
 import { currentProcess } from '../../src/lock/owner.js';
 import { FailingDisk, Killed, type Failure } from '../support/failing-disk.js';
-import { age, everything, fsck, gc, has, LONG_AGO, makeManyPacks, strayBlob } from '../support/gc-site.js';
+import { age, everything, fsck, gc, has, LONG_AGO, makeManyPacks, packNames, strayBlob } from '../support/gc-site.js';
 import { git, makeTemporaryDirectory, nativeGit } from '../support/native-git.js';
 
 interface Prepared {
@@ -40,6 +40,10 @@ async function attempt(prepared: Prepared, failure: Failure): Promise<string[]> 
     const found = fsck(root);
     if (found !== '') problems.push(`${label}: ${found}`);
     if (everything(root).join() !== prepared.everything.join()) problems.push(`${label}: something is missing`);
+    const packs = packNames(root, '.pack');
+    // Git warns of an index without its pack, and takes it for damage.
+    if (packNames(root, '.idx').some((name) => !packs.includes(name.replace('.idx', '.pack'))))
+      problems.push(`${label}: an index without its pack`);
     if (!has(root, prepared.young)) problems.push(`${label}: what was young is gone`);
   };
   // Another process by its start time: one that has provably ended when the next gc looks.

@@ -32,7 +32,7 @@ export function findAbandoned(disk: Disk, objectsDirectory: string, beforeMs: nu
     const names = new Set(namesIn(disk, path));
     for (const name of names) {
       // Only one gc runs at a time: what another one left is nobody's, however young.
-      const isGone = GC_TEMPORARY.test(name) || isWithoutIndex(folder, name, names) || TEMPORARY_OBJECT.test(name);
+      const isGone = isWithoutIndex(folder, name, names) || TEMPORARY_OBJECT.test(name);
       if (isGone && (GC_TEMPORARY.test(name) || isOld(join(path, name)))) found.push(`${folder}/${name}`);
     }
   }
