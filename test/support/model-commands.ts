@@ -229,6 +229,13 @@ export const KNOWN_HISTORIES: readonly Step[][] = [
     { step: 'command', deed: { do: 'note', where: 'append' } },
     { step: 'command', deed: { do: 'sync', edit: 'shared' } },
   ],
+  // Unlock takes a lock away from one who is at work, and lives. (kb, unlock.ts)
+  [
+    { step: 'pause', deed: { do: 'note', where: 'append' }, request: 2, when: 'before' },
+    { step: 'come', deeds: [{ do: 'sync', edit: 'own' }] },
+    { step: 'unlock', force: false },
+    { step: 'goOn' },
+  ],
   // A command of a run has done its work, the lock is nobody's, and somebody edits by hand.
   [
     { step: 'pause', deed: { do: 'run', fails: true }, request: 1, when: 'after' },
