@@ -35,6 +35,7 @@ export class Terminal {
   private spinner: Ora | undefined;
   private timer: NodeJS.Timeout | undefined;
   private current = '';
+  private step = '';
   private printed = '';
   private isShowing = false;
   private isDone = false;
@@ -75,7 +76,7 @@ export class Terminal {
       case 'step':
         return this.show(event.text, false);
       case 'progress':
-        return this.show(describeProgress(event), false);
+        return this.show(describeProgress(event), false, event.phase);
     }
   }
 
@@ -108,9 +109,11 @@ export class Terminal {
     this.spinner = undefined;
   }
 
-  private show(text: string, atOnce: boolean): void {
+  /** @param step what it is about, whatever the numbers in the text: in a pipe a step is told once */
+  private show(text: string, atOnce: boolean, step = stepOf(text)): void {
     if (this.options.quiet || this.isDone || (this.options.json && this.options.verbose)) return;
     this.current = text;
+    this.step = step;
     if (this.isShowing) return this.update();
     if (atOnce || this.options.verbose) return this.start();
     this.timer ??= setTimeout(() => this.start(), SHOW_AFTER_MS).unref();
@@ -130,14 +133,14 @@ export class Terminal {
 
   private update(): void {
     if (this.spinner !== undefined) this.spinner.text = printable(this.current);
-    else if (!this.animates && stepOf(this.current) !== stepOf(this.printed)) {
-      this.printed = this.current;
+    else if (!this.animates && this.step !== this.printed) {
+      this.printed = this.step;
       this.line('info', this.current);
     }
   }
 }
 
-/** In a pipe a step is told once, not with every number that changes in it. */
+/** A text without the numbers that change in it. */
 function stepOf(text: string): string {
   return text.replace(/[\d.,]+ ?(%|[kMG]?i?B|s|m|ms)?/g, '#');
 }
@@ -147,12 +150,23 @@ function describeWait({ place, holder, givesUpInMs }: Extract<Report, { kind: 'w
   return `waiting for the lock: number ${place} in line, held by ${holder ?? 'somebody'}; gives up in ${rest}`;
 }
 
-function describeProgress({ phase, done, total, bytes }: Extract<Report, { kind: 'progress' }>): string {
+function describeProgress(event: Extract<Report, { kind: 'progress' }>): string {
+  const { phase, done, total, bytes, bytesPerSecond, remainingMs } = event;
   const count =
     done === undefined
       ? ''
       : total === undefined || total === 0
         ? ` ${done}`
         : ` ${done}/${total} (${Math.floor((100 * done) / total)}%)`;
-  return `${phase}${count}${bytes === undefined ? '' : `, ${formatBytes(bytes)}`}`;
+  const facts = [
+    ...(bytes === undefined ? [] : [formatBytes(bytes)]),
+    ...(bytesPerSecond === undefined ? [] : [`${formatBytes(bytesPerSecond)}/s`]),
+    ...(remainingMs === undefined || remainingMs < 1000 ? [] : [`${formatDuration(roundedUp(remainingMs))} left`]),
+  ];
+  return [`${phase}${count}`, ...facts].join(', ');
+}
+
+/** To whole seconds: tenths of a guess would only flicker. */
+function roundedUp(ms: number): number {
+  return Math.ceil(ms / 1000) * 1000;
 }

@@ -6,6 +6,7 @@ import { updateIndex, type GitIndex, type IndexUpdate, type NewEntry } from '../
 import type { VolumeTraits } from '../git/init-repository.js';
 import type { RepoPath } from '../git/paths.js';
 import { Worktree } from '../git/worktree/worktree.js';
+import { CLONE_RECORD } from './clone-record.js';
 
 const PREFIX = '.kb_clone_';
 const COMPLETE = 'complete.json';
@@ -26,7 +27,7 @@ export function isLeftover(name: string): boolean {
  * 1. repository and files are made in the stage: the next clone removes it all
  * 2. `complete.json` is written: from now on the next clone finishes instead of starting over
  * 3. each top-level file and folder is renamed up
- * 4. the stage's `.git` is renamed up: now it is a KB
+ * 4. the record of the clone's progress goes, and the stage's `.git` is renamed up: now it is a KB
  * 5. the empty stage is removed
  */
 export class CloneStage {
@@ -84,6 +85,7 @@ export function finishCompleteStage(disk: Disk, target: string): void {
   }
 }
 
+/** Removes what earlier clones left: their stages, and the record of how the last one ended. */
 export function removeStages(disk: Disk, target: string): void {
   for (const stage of stagesIn(disk, target)) removeTree(disk, stage);
 }
@@ -104,6 +106,7 @@ function moveUp(disk: Disk, target: string, stage: string, traits: VolumeTraits,
   if (disk.readdirSync(stage).includes('git')) {
     refreshTopLevel(disk, target, gitDir, traits);
     syncDirectory(disk, target);
+    removeFile(disk, join(target, CLONE_RECORD));
     disk.renameSync(gitDir, join(target, '.git'));
     syncDirectory(disk, target);
   }
@@ -140,7 +143,8 @@ function readTraits(disk: Disk, path: string): VolumeTraits | undefined {
     };
     return version === 1 ? traits : undefined;
   } catch (error) {
-    if (error instanceof SyntaxError || isErrno(error, 'ENOENT')) return undefined;
+    // the record of a clone's progress is a file among the stages
+    if (error instanceof SyntaxError || isErrno(error, 'ENOENT', 'ENOTDIR')) return undefined;
     throw error;
   }
 }

@@ -11,9 +11,11 @@ import { initRepository, probeVolume, type VolumeTraits } from '../git/init-repo
 import { readCommit } from '../git/objects/commit.js';
 import { writeShallow } from '../git/objects/history.js';
 import { ObjectStore } from '../git/objects/store.js';
-import { diffTrees } from '../git/objects/tree-diff.js';
+import { diffTrees, type TreeChange } from '../git/objects/tree-diff.js';
 import { Refs } from '../git/refs/refs.js';
+import { withPauses } from '../git/steps.js';
 import { findCollisions } from '../git/worktree/collisions.js';
+import { GITLINK } from '../git/worktree/modes.js';
 import { Worktree } from '../git/worktree/worktree.js';
 import { reportWait } from './hold.js';
 import { withLock } from '../lock/lock.js';
@@ -21,9 +23,13 @@ import { openRemote } from '../remote/open.js';
 import type { Discovery, Remote } from '../remote/remote.js';
 import { parseRemoteUrl, type RemoteUrl } from '../remote/url.js';
 import { remoteOptions } from './connect.js';
+import { CloneRecord, lookAtClone } from './clone-record.js';
 import { CloneStage, finishCompleteStage, hasCompleteStage, isLeftover, removeStages } from './clone-stage.js';
 import { measureDisk } from './disk-use.js';
+import { type FreeSpace, mebibytes, watchSpace } from './free-space.js';
 import { openKbAt, type Kb } from './open.js';
+import { ProgressMeter } from './progress-meter.js';
+import { StopSignal } from './stop-signal.js';
 import type { Surroundings } from './surroundings.js';
 
 export interface CloneRequest {
@@ -45,12 +51,13 @@ export interface CloneRequest {
 }
 
 export interface CloneResult {
-  readonly status: 'cloned' | 'already_cloned';
+  /** `cloning`: a clone in the background is under way; what is not known before its end is null or 0. */
+  readonly status: 'cloned' | 'already_cloned' | 'cloning';
   readonly dir: string;
   readonly url: string;
-  readonly branch: string;
+  readonly branch: string | null;
   readonly head: Oid | null;
-  readonly shallow: boolean;
+  readonly shallow: boolean | null;
   readonly fileCount: number;
   /** Size of the repository on disk. */
   readonly bytes: number;
@@ -64,8 +71,24 @@ export interface CloneResult {
  * @throws KbError E_NO_KB when the directory holds something else; E_NETWORK, E_AUTH, E_STORAGE, E_USAGE
  */
 export async function cloneKb(surroundings: Surroundings, request: CloneRequest): Promise<CloneResult> {
-  const { disk, env, cwd, clock, signal } = surroundings;
-  const start = clock.monotonic();
+  const plan = await planClone(surroundings, request);
+  return cloneAsPlanned(surroundings, request, plan, undefined);
+}
+
+/** A request with all that it leaves open settled, and checked as far as nothing is changed for it. */
+export interface ClonePlan {
+  readonly settings: Settings;
+  readonly url: RemoteUrl;
+  /** Absolute. */
+  readonly directory: string;
+  readonly timeoutMs: number;
+  readonly startMs: number;
+}
+
+/** @throws KbError E_USAGE, E_NO_KB when the directory holds something else */
+export async function planClone(surroundings: Surroundings, request: CloneRequest): Promise<ClonePlan> {
+  const { disk, env, cwd, clock } = surroundings;
+  const startMs = clock.monotonic();
   const { settings } = await loadSettings({
     disk,
     env,
@@ -79,12 +102,28 @@ export async function cloneKb(surroundings: Surroundings, request: CloneRequest)
   const directory = resolve(cwd, request.directory ?? url.suggestedDirectory);
   if (request.name !== undefined) requireFreeName(disk, env, request.name, directory);
   if (!hasCompleteStage(disk, directory)) requireUsable(disk, directory, url);
+  return { settings, url, directory, timeoutMs: parseDuration(request.timeout), startMs };
+}
+
+/**
+ * @param background of a clone that nobody waits for: called when the record of its progress can be seen. How it ends
+ *   is then left in that record.
+ */
+export async function cloneAsPlanned(
+  surroundings: Surroundings,
+  request: CloneRequest,
+  plan: ClonePlan,
+  background: (() => void) | undefined,
+): Promise<CloneResult> {
+  const { disk, env, clock, signal } = surroundings;
+  const { directory, url, settings } = plan;
   const firstCreated = makeDirectory(disk, directory);
-  const within = (result: Omit<CloneResult, 'durationMs'>): CloneResult => ({
-    ...result,
-    durationMs: Math.round(clock.monotonic() - start),
-  });
+  const record = new CloneRecord(surroundings, directory, url.display);
   try {
+    if (background !== undefined) {
+      if (lookAtClone(surroundings, directory)?.state !== 'running') record.write();
+      background();
+    }
     const status = await withLock(
       {
         directory,
@@ -99,21 +138,19 @@ export async function cloneKb(surroundings: Surroundings, request: CloneRequest)
         finishCompleteStage(disk, directory);
         removeStages(disk, directory);
         if (requireUsable(disk, directory, url)) return 'already_cloned' as const;
-        await cloneInto(
-          surroundings,
-          { ...request, settings, timeoutMs: parseDuration(request.timeout) },
-          url,
-          directory,
-        );
+        await cloneInto(surroundings, { ...request, ...plan }, record);
         return 'cloned' as const;
       },
       { disk, identity: surroundings.identity },
     );
     if (request.name !== undefined) register(disk, env, { name: request.name, directory });
-    return within(await describeClone(surroundings, directory, url, status));
-  } catch (error) {
+    const result = await describeClone(surroundings, directory, status === 'already_cloned' ? url : undefined);
+    return { ...result, status, durationMs: Math.round(clock.monotonic() - plan.startMs) };
+  } catch (thrown) {
+    const error = asStorageError(thrown, `clone into ${directory}`);
+    if (background !== undefined && error instanceof KbError) record.fail(error);
     if (firstCreated !== undefined) removeEmptyUpTo(disk, directory, firstCreated);
-    throw asStorageError(error, `clone into ${directory}`);
+    throw error;
   }
 }
 
@@ -149,126 +186,176 @@ function requireUsable(disk: Disk, directory: string, url: RemoteUrl): boolean {
   );
 }
 
-/** The request with what the settings add to it. */
-interface CloneOrder extends CloneRequest {
-  readonly settings: Settings;
-  readonly timeoutMs: number;
-}
+type CloneOrder = Omit<CloneRequest, keyof ClonePlan> & ClonePlan;
 
-async function cloneInto(
-  surroundings: Surroundings,
-  request: CloneOrder,
-  url: RemoteUrl,
-  directory: string,
-): Promise<void> {
-  const { disk } = surroundings;
-  const stop = new AbortController();
-  const tooLong = (): void =>
-    stop.abort(
-      new KbError('E_NETWORK', `the clone took longer than ${request.timeoutMs / 1000} s`, {
-        hint: 'give it more time with --timeout',
-      }),
-    );
-  const timer = setTimeout(tooLong, request.timeoutMs);
-  // AbortSignal.any would do this, but Node 20 has it only from 20.3 on.
-  const passOn = (): void => stop.abort(surroundings.signal?.reason);
-  if (surroundings.signal?.aborted === true) passOn();
-  else surroundings.signal?.addEventListener('abort', passOn, { once: true });
+async function cloneInto(surroundings: Surroundings, order: CloneOrder, record: CloneRecord): Promise<void> {
+  const { disk, clock, report } = surroundings;
+  const { url, directory, settings, timeoutMs } = order;
+  const stop = new StopSignal([surroundings.signal]);
+  const tooLong = new KbError('E_NETWORK', `the clone took longer than ${timeoutMs / 1000} s`, {
+    hint: 'give it more time with --timeout',
+  });
+  const timer = setTimeout(() => stop.stop(tooLong), timeoutMs);
   const { signal } = stop;
-  const stage = CloneStage.make(disk, directory);
+  let stage: CloneStage | undefined;
   let remote: Remote | undefined;
   try {
-    remote = await openRemote(url, {
-      ...remoteOptions(surroundings),
-      timeoutMs: request.timeoutMs,
-      insecure: request.insecure,
-      signal,
-    });
-    surroundings.report({ kind: 'step', text: `cloning ${url.display}` });
-    const { branch: named } = request.settings;
+    // Asked first: on a full volume not even the record can be written.
+    const space = watchSpace(disk, directory, `clone into ${directory}`);
+    space?.require(0);
+    record.write();
+    stage = CloneStage.make(disk, directory);
+    remote = await openRemote(url, { ...remoteOptions(surroundings), timeoutMs, insecure: order.insecure, signal });
+    report({ kind: 'step', text: `cloning ${url.display}` });
+    const { branch: named } = settings;
     const wanted = named === undefined ? undefined : branchRef(named);
     const discovery = await remote.discover('read', [
       'HEAD',
       ...(wanted === undefined ? ['refs/heads/main', 'refs/heads/master'] : [wanted]),
     ]);
-    const branch = chooseBranch(discovery, wanted, url);
+    const { ref, commit } = chooseBranch(discovery, wanted, url);
     const traits = probeVolume(disk, stage.tree);
-    initRepository(disk, stage.gitDir, { bare: false, branch: shortName(branch.ref) });
-    writeRemoteConfig(disk, stage.gitDir, request, url, branch.ref);
-    if (branch.commit !== undefined)
-      await fill(surroundings, request, stage, remote, { ...branch, commit: branch.commit }, traits, signal);
+    initRepository(disk, stage.gitDir, { bare: false, branch: shortName(ref) });
+    writeRemoteConfig(disk, stage.gitDir, order, url, ref);
+    if (commit !== undefined) {
+      const meter = new ProgressMeter(clock, (progress) => {
+        report(progress);
+        record.follow(progress);
+      });
+      await fill({ surroundings, order, stage, remote, ref, commit, traits, space, meter, signal });
+    }
     signal.throwIfAborted();
     stage.finish(traits);
   } catch (error) {
-    stage.remove();
+    stage?.remove();
+    record.remove();
     throw signal.aborted && !(error instanceof KbError) ? (signal.reason as Error) : error;
   } finally {
     clearTimeout(timer);
-    surroundings.signal?.removeEventListener('abort', passOn);
+    stop.release();
     remote?.close();
   }
 }
 
-async function fill(
-  surroundings: Surroundings,
-  request: CloneOrder,
-  stage: CloneStage,
-  remote: Remote,
-  branch: { ref: RefName; commit: Oid },
-  traits: VolumeTraits,
-  signal: AbortSignal,
-): Promise<void> {
-  const { disk, report } = surroundings;
+/** What is at hand while the stage is filled. */
+interface Filling {
+  readonly surroundings: Surroundings;
+  readonly order: CloneOrder;
+  readonly stage: CloneStage;
+  readonly remote: Remote;
+  readonly ref: RefName;
+  readonly commit: Oid;
+  readonly traits: VolumeTraits;
+  /** undefined: the volume does not say how much room it has */
+  readonly space: FreeSpace | undefined;
+  readonly meter: ProgressMeter;
+  readonly signal: AbortSignal;
+}
+
+async function fill(filling: Filling): Promise<void> {
+  const { surroundings, order, stage, remote, ref, commit } = filling;
+  const { disk } = surroundings;
   const objects = ObjectStore.open(disk, stage.gitDir);
   try {
-    const receiver = objects.receivePack({
-      keepLooseUnder: 0,
-      onProgress: ({ objects: done, total, bytes }) =>
-        report({ kind: 'progress', phase: 'receiving', done, total, bytes }),
-    });
-    try {
-      const fetched = await remote.fetch({
-        wants: [branch.commit],
-        haves: [],
-        shallow: new Set(),
-        sink: receiver,
-        ...(request.depth === 'full' ? {} : { depth: request.depth }),
-      });
-      receiver.finish();
-      if (fetched.shallow.length > 0) writeShallow(disk, stage.gitDir, new Set(fetched.shallow));
-    } catch (error) {
-      receiver.abort();
-      throw error;
-    }
-    objects.refresh();
-    const tree = readCommit(objects, branch.commit).tree;
-    const changes = diffTrees(objects, EMPTY_TREE, tree);
-    if (traits.ignoreCase || traits.precomposeUnicode) requireNoCollisions(changes.map(({ path }) => path));
-    const worktree = new Worktree(disk, stage.tree, stage.gitDir, { ...traits, trustCtime: true });
-    const entries = worktree.apply(changes, objects, {
-      durable: false,
-      signal,
-      onFile: (done, total) => report({ kind: 'progress', phase: 'checking out', done, total }),
-    });
-    const lock = IndexLock.acquire(disk, stage.gitDir);
-    try {
-      lock.commit(entries, { source: objects, root: tree });
-    } finally {
-      lock.release();
-    }
+    await receive(filling, objects);
+    await checkOut(filling, objects);
     const refs = Refs.open(disk, stage.gitDir);
     const who = `kb <kb@localhost> ${Math.floor(surroundings.clock.wall() / 1000)} +0000`;
     const message = `clone: from ${remote.displayUrl}`;
     refs.update({
-      name: asRefName(`refs/remotes/${request.settings.remote}/${shortName(branch.ref)}`),
-      to: branch.commit,
+      name: asRefName(`refs/remotes/${order.settings.remote}/${shortName(ref)}`),
+      to: commit,
       message,
       who,
     });
-    refs.update({ name: branch.ref, to: branch.commit, expected: null, message, who });
+    refs.update({ name: ref, to: commit, expected: null, message, who });
   } finally {
     objects.close();
   }
+}
+
+async function receive(filling: Filling, objects: ObjectStore): Promise<void> {
+  const { surroundings, order, stage, remote, commit, space, meter, signal } = filling;
+  const { disk, clock } = surroundings;
+  const receiver = objects.receivePack({
+    keepLooseUnder: 0,
+    beforeWrite: (bytes, received) => space?.follow(received, bytes),
+    onProgress: ({ phase, objects: done, total, bytes, blobBytes }) => {
+      // Of one commit every file will be written out; of a longer history only some.
+      space?.follow(bytes, order.depth === 1 ? blobBytes : 0);
+      meter.follow(phase, { done, total, bytes });
+    },
+  });
+  try {
+    const fetched = await remote.fetch({
+      wants: [commit],
+      haves: [],
+      shallow: new Set(),
+      sink: receiver,
+      ...(order.depth === 'full' ? {} : { depth: order.depth }),
+    });
+    await withPauses(receiver.finishInSteps(), () => clock.monotonic(), signal);
+    if (fetched.shallow.length > 0) writeShallow(disk, stage.gitDir, new Set(fetched.shallow));
+  } catch (error) {
+    receiver.abort();
+    throw error;
+  }
+}
+
+async function checkOut(filling: Filling, objects: ObjectStore): Promise<void> {
+  const { surroundings, stage, commit, traits, space, meter, signal } = filling;
+  const { disk, clock } = surroundings;
+  objects.refresh();
+  const tree = readCommit(objects, commit).tree;
+  const changes = diffTrees(objects, EMPTY_TREE, tree);
+  if (traits.ignoreCase || traits.precomposeUnicode) requireNoCollisions(changes.map(({ path }) => path));
+  const needed = space === undefined ? 0 : requireRoom(surroundings, space, stage, objects, changes);
+  const worktree = new Worktree(disk, stage.tree, stage.gitDir, { ...traits, trustCtime: true });
+  const steps = worktree.applyInSteps(changes, objects, {
+    durable: false,
+    isFresh: true,
+    signal,
+    onFile: (done, total, bytes) => {
+      space?.follow(bytes, Math.max(0, needed - bytes));
+      meter.follow('checking out', { done, total, bytes });
+    },
+  });
+  const entries = await withPauses(steps, () => clock.monotonic(), signal);
+  const lock = IndexLock.acquire(disk, stage.gitDir);
+  try {
+    lock.commit(entries, { source: objects, root: tree });
+  } finally {
+    lock.release();
+  }
+}
+
+/**
+ * Looks whether the files will fit before the first is written.
+ * @returns what they will take, bytes
+ * @throws KbError E_STORAGE
+ */
+function requireRoom(
+  { disk, report }: Surroundings,
+  space: FreeSpace,
+  stage: CloneStage,
+  objects: ObjectStore,
+  changes: readonly TreeChange[],
+): number {
+  const block = space.blockBytes;
+  let needed = 0;
+  for (const { after } of changes) {
+    const size = after === undefined || after.mode === GITLINK ? 0 : (objects.header(after.oid)?.size ?? 0);
+    needed += Math.ceil(size / block) * block;
+  }
+  space.require(needed, changes.length);
+  const { repoBytes, freeBytes } = measureDisk(disk, stage.tree, stage.gitDir);
+  if (freeBytes - needed < 3 * repoBytes) {
+    report({
+      kind: 'warning',
+      text: `the volume will have less free than 3 times the repository's size (${mebibytes(freeBytes - needed)} for ${mebibytes(repoBytes)}): rewriting its packs may fill it`,
+    });
+  }
+  return needed;
 }
 
 function chooseBranch(
@@ -316,21 +403,23 @@ function requireNoCollisions(paths: Parameters<typeof findCollisions>[0]): void 
   });
 }
 
-async function describeClone(
+/**
+ * @param wanted the remote that it must be a clone of, where that is in question
+ * @throws KbError E_NO_KB when it is a clone of another one
+ */
+export async function describeClone(
   surroundings: Surroundings,
   directory: string,
-  url: RemoteUrl,
-  status: CloneResult['status'],
-): Promise<Omit<CloneResult, 'durationMs'>> {
+  wanted: RemoteUrl | undefined,
+): Promise<Omit<CloneResult, 'status' | 'durationMs'>> {
   const kb = await openKbAt(surroundings, directory, {});
   try {
-    if (status === 'already_cloned') requireSameRemote(kb, url);
+    if (wanted !== undefined) requireSameRemote(kb, wanted);
     const head = kb.refs.head();
     return {
-      status,
       dir: directory,
-      url: url.display,
-      branch: head.branch === undefined ? '' : shortName(head.branch),
+      url: remoteOf(kb)?.display ?? '',
+      branch: head.branch === undefined ? null : shortName(head.branch),
       head: head.oid ?? null,
       shallow: kb.shallow().size > 0,
       fileCount: GitIndex.read(surroundings.disk, kb.gitDir).entryCount,
@@ -341,20 +430,18 @@ async function describeClone(
   }
 }
 
-function requireSameRemote(kb: Kb, url: RemoteUrl): void {
+function remoteOf(kb: Kb): RemoteUrl | undefined {
   const configured = kb.gitConfig.get(`remote.${kb.settings.remote}.url`);
-  if (
-    configured !== undefined &&
-    sameRepository(parseRemoteUrl(configured, { cwd: kb.root, insecure: true }).href, url.href)
-  )
-    return;
-  throw new KbError(
-    'E_NO_KB',
-    `${kb.root} is a KB of another remote${configured === undefined ? '' : ` (${parseRemoteUrl(configured, { cwd: kb.root, insecure: true }).display})`}; nothing was touched`,
-    {
-      hint: `name another directory: kb clone ${url.display} DIR`,
-    },
-  );
+  return configured === undefined ? undefined : parseRemoteUrl(configured, { cwd: kb.root, insecure: true });
+}
+
+function requireSameRemote(kb: Kb, url: RemoteUrl): void {
+  const configured = remoteOf(kb);
+  if (configured !== undefined && sameRepository(configured.href, url.href)) return;
+  const other = configured === undefined ? '' : ` (${configured.display})`;
+  throw new KbError('E_NO_KB', `${kb.root} is a KB of another remote${other}; nothing was touched`, {
+    hint: `name another directory: kb clone ${url.display} DIR`,
+  });
 }
 
 function sameRepository(a: string, b: string): boolean {

@@ -5,6 +5,7 @@ import { objectsToSend } from '../git/objects/objects-to-send.js';
 import type { FetchRequest, Remote } from '../remote/remote.js';
 import { retryDelays } from '../remote/retry.js';
 import { connect } from './connect.js';
+import { watchSpace } from './free-space.js';
 import type { Kb, Upstream } from './open.js';
 
 export interface ExchangeRules {
@@ -181,7 +182,8 @@ export class Exchange {
 
   private async receive(request: Omit<FetchRequest, 'sink' | 'onProgress'>): Promise<void> {
     const { kb, remote } = this;
-    const receiver = kb.objects.receivePack({});
+    const space = watchSpace(kb.surroundings.disk, kb.gitDir, `fetch into ${kb.root}`);
+    const receiver = kb.objects.receivePack({ beforeWrite: (bytes, received) => space?.follow(received, bytes) });
     try {
       const result = await remote.fetch({
         ...request,

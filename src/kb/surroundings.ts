@@ -19,6 +19,10 @@ export type Report =
       readonly done?: number;
       readonly total?: number;
       readonly bytes?: number;
+      /** Lately; missing while it would be a guess. */
+      readonly bytesPerSecond?: number;
+      /** Until the end of the phase, if it goes on as lately, ms. */
+      readonly remainingMs?: number;
     }
   | { readonly kind: 'warning'; readonly text: string };
 

@@ -19,6 +19,13 @@ export interface ObjectSource {
   has(oid: Oid): boolean;
 }
 
+/**
+ * Passes a blob's bytes on, piece by piece; each is only valid during the call. To be called at once: it reads from a
+ * file that is open now.
+ * @throws KbError E_CORRUPT, at the end also when the content has another id
+ */
+export type BlobCopier = (write: (piece: Buffer) => void) => void;
+
 export const OBJECT_TYPES: readonly ObjectType[] = ['commit', 'tree', 'blob', 'tag'];
 
 export function isObjectType(text: string): text is ObjectType {

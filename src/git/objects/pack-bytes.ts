@@ -53,6 +53,12 @@ export class PackBytes {
     return this.inflater.take();
   }
 
+  /** As `inflate`, piece by piece; each piece is only valid during the call. @throws KbError E_CORRUPT */
+  inflateTo(offset: number, head: EntryHead, sink: (piece: Buffer) => void): void {
+    this.inflater.begin(head.size, sink);
+    this.feed(offset + head.length, head.size);
+  }
+
   /** The size of what a delta makes, from its first bytes. @throws KbError E_CORRUPT */
   resultSize(offset: number, head: EntryHead): number {
     // two sizes, at most 8 bytes each

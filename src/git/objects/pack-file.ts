@@ -1,10 +1,12 @@
+import { createHash } from 'node:crypto';
 import { isErrno } from '../../disk/durable.js';
 import type { Disk } from '../../disk/disk.js';
 import { KbError } from '../../errors.js';
+import type { Oid } from '../ids.js';
 import { applyDelta } from './delta.js';
 import type { Inflater } from './inflate.js';
 import type { ObjectLimits } from './limits.js';
-import type { GitObject, ObjectType } from './object.js';
+import { objectPrefix, type BlobCopier, type GitObject, type ObjectType } from './object.js';
 import type { ObjectCache } from './object-cache.js';
 import { PackBytes } from './pack-bytes.js';
 import { PACK_TYPES, REF_DELTA, type EntryHead } from './pack-entry.js';
@@ -14,6 +16,9 @@ import { PackIndex } from './pack-index.js';
 export class PackVanished extends Error {
   override readonly name = 'PackVanished';
 }
+
+/** Smaller blobs are read whole: that is faster, and memory has room for one. */
+const LARGE_BLOB_BYTES = 512 * 1024;
 
 interface Delta {
   readonly offset: number;
@@ -81,6 +86,21 @@ export class PackFile {
     return object;
   }
 
+  /** For a large blob that is no delta; undefined for all other objects. @throws PackVanished | KbError E_CORRUPT */
+  copierOf(offset: number, oid: Oid): BlobCopier | undefined {
+    const pack = this.opened();
+    const head = pack.head(offset);
+    if (PACK_TYPES[head.type] !== 'blob' || head.size <= LARGE_BLOB_BYTES) return undefined;
+    return (write) => {
+      const hash = createHash('sha1').update(objectPrefix('blob', head.size));
+      pack.inflateTo(offset, head, (piece) => {
+        hash.update(piece);
+        write(piece);
+      });
+      if (hash.digest('hex') !== oid) throw otherContent(this.path, oid);
+    };
+  }
+
   /** Type and size without inflating more than the first bytes of deltas. */
   header(offset: number): { type: ObjectType; size: number } {
     let size: number | undefined;
@@ -140,4 +160,11 @@ export class PackFile {
       details: { path: `${this.path}.pack` },
     });
   }
+}
+
+/** @param path the pack's, without `.pack` */
+export function otherContent(path: string, oid: Oid): KbError {
+  return new KbError('E_CORRUPT', `object ${oid} in ${path}.pack is damaged: its content has another id`, {
+    details: { oid },
+  });
 }

@@ -4,6 +4,7 @@ import { asStorageError, removeFile, syncDirectory, writeFully } from '../../dis
 import type { Disk } from '../../disk/disk.js';
 import { KbError } from '../../errors.js';
 import type { Oid } from '../ids.js';
+import { atOnce, type Steps } from '../steps.js';
 import { verifyCommit, verifyTag } from './commit.js';
 import { crc32 } from './crc32.js';
 import { applyDelta } from './delta.js';
@@ -18,12 +19,20 @@ import { PackTable } from './pack-table.js';
 import { verifyTree } from './tree.js';
 
 export interface ReceiveProgress {
+  /** `indexing`: all bytes are here, and deltas whose base came after them are resolved. */
+  readonly phase: 'receiving' | 'indexing';
+  /** Received; while indexing: resolved. */
   readonly objects: number;
   readonly total: number;
   readonly bytes: number;
+  /** What the blobs received so far have inflated, by their own word; without those that came as deltas. Bytes. */
+  readonly blobBytes: number;
 }
 
 export interface ReceiveOptions {
+  /** Before each piece is written: its size, and what was written before, bytes. What it throws ends the reception. */
+  readonly beforeWrite?: (bytes: number, received: number) => void;
+  /** After each piece. What it throws ends the reception, as any other error does. */
   readonly onProgress?: (progress: ReceiveProgress) => void;
   /** A pack with fewer objects is unpacked into loose ones, as git does (`fetch.unpackLimit`). Default 100. */
   readonly keepLooseUnder?: number;
@@ -43,6 +52,8 @@ export interface PackReceiver {
   write(chunk: Uint8Array): void;
   /** @throws KbError E_CORRUPT | E_STORAGE */
   finish(): ReceivedPack;
+  /** As `finish`, with pauses where the caller likes. */
+  finishInSteps(): Steps<ReceivedPack>;
   /** Gives up; harmless after `finish` and twice. */
   abort(): void;
 }
@@ -76,6 +87,7 @@ const CHAIN_BYTES = 64 * 1024 * 1024;
 /** A pack over this is kept as it is, however few objects it has. */
 const LOOSE_PACK_BYTES = 32 * 1024 * 1024;
 const FEW_OIDS = 1000;
+const TELL_EVERY = 256;
 
 type State = 'header' | 'head' | 'data' | 'checksum' | 'complete' | 'closed';
 
@@ -106,6 +118,7 @@ class StreamingReceiver implements PackReceiver {
   private readonly table = new PackTable();
   private readonly waitingDeltas = new Map<number, Buffer>();
   private waitingBytes = 0;
+  private blobBytes = 0;
 
   private total = 0;
   /** Bytes received; and how many of them are parsed. */
@@ -136,36 +149,47 @@ class StreamingReceiver implements PackReceiver {
       this.received += input.length;
       if (this.received > this.limits.maxPackBytes)
         throw damaged(`it is over the limit of ${this.limits.maxPackBytes} bytes`);
+      this.options.beforeWrite?.(input.length, this.received - input.length);
       writeFully(this.disk, this.open(), input);
       this.parse(this.pending.length === 0 ? input : Buffer.concat([this.pending, input]), false);
-      this.options.onProgress?.({ objects: this.table.count, total: this.total, bytes: this.received });
+      this.tell('receiving', this.table.count);
     });
   }
 
   finish(): ReceivedPack {
-    return this.orAbort(() => {
-      if (this.state !== 'complete') this.parse(this.pending, true);
-      if (this.state !== 'complete') throw damaged(`it is cut off after ${this.received} bytes`);
-      const { table } = this;
-      const objectCount = table.count;
-      const descriptor = this.open();
-      this.bytes = new PackBytes(this.disk, descriptor, this.received, this.temporary, this.limits, this.inflater);
-      this.resolveWaiting();
-      this.completeThin();
-      // a pack without objects has nothing to publish
-      const loose =
-        objectCount === 0 || (objectCount < (this.options.keepLooseUnder ?? 100) && this.received <= LOOSE_PACK_BYTES);
-      const oids =
-        objectCount > FEW_OIDS ? undefined : Array.from({ length: objectCount }, (_, index) => table.oid(index));
-      // also refuses a pack in which an object comes twice
-      const trailer = this.sealPack(descriptor, objectCount);
-      const index = encodePackIndex(table, trailer);
-      if (loose) this.unpack(objectCount);
-      else this.publish(descriptor, trailer, index);
-      this.abort();
-      this.store.refresh();
-      return { objectCount, ...(oids === undefined ? {} : { oids }) };
-    });
+    return atOnce(this.finishInSteps());
+  }
+
+  *finishInSteps(): Steps<ReceivedPack> {
+    try {
+      return yield* this.complete();
+    } catch (error) {
+      throw this.aborted(error);
+    }
+  }
+
+  private *complete(): Steps<ReceivedPack> {
+    if (this.state !== 'complete') this.parse(this.pending, true);
+    if (this.state !== 'complete') throw damaged(`it is cut off after ${this.received} bytes`);
+    const { table } = this;
+    const objectCount = table.count;
+    const descriptor = this.open();
+    this.bytes = new PackBytes(this.disk, descriptor, this.received, this.temporary, this.limits, this.inflater);
+    yield* this.resolveWaiting();
+    yield* this.completeThin();
+    // a pack without objects has nothing to publish
+    const loose =
+      objectCount === 0 || (objectCount < (this.options.keepLooseUnder ?? 100) && this.received <= LOOSE_PACK_BYTES);
+    const oids =
+      objectCount > FEW_OIDS ? undefined : Array.from({ length: objectCount }, (_, index) => table.oid(index));
+    // also refuses a pack in which an object comes twice
+    const trailer = this.sealPack(descriptor, objectCount);
+    const index = encodePackIndex(table, trailer);
+    if (loose) this.unpack(objectCount);
+    else this.publish(descriptor, trailer, index);
+    this.abort();
+    this.store.refresh();
+    return { objectCount, ...(oids === undefined ? {} : { oids }) };
   }
 
   abort(): void {
@@ -184,13 +208,23 @@ class StreamingReceiver implements PackReceiver {
     try {
       return work();
     } catch (error) {
-      try {
-        this.abort();
-      } catch {
-        // the first error says what went wrong
-      }
-      throw asStorageError(error, 'store received objects');
+      throw this.aborted(error);
     }
+  }
+
+  /** @returns the error to throw: the first one says what went wrong */
+  private aborted(error: unknown): unknown {
+    try {
+      this.abort();
+    } catch {
+      // what cannot be removed is swept by its name later
+    }
+    return asStorageError(error, 'store received objects');
+  }
+
+  private tell(phase: ReceiveProgress['phase'], objects: number): void {
+    const { total, received: bytes, blobBytes } = this;
+    this.options.onProgress?.({ phase, objects, total, bytes, blobBytes });
   }
 
   private open(): number {
@@ -271,6 +305,7 @@ class StreamingReceiver implements PackReceiver {
     const type = PACK_TYPES[head.type];
     const limit = type === undefined || type === 'blob' ? this.limits.maxObjectBytes : this.limits.maxStructuredBytes;
     if (head.size > limit) throw damaged(`an object of ${head.size} bytes is over the limit of ${limit}`);
+    if (type === 'blob') this.blobBytes += head.size;
     this.blobHash = undefined;
     if (type === 'blob' && head.size > STREAM_BYTES) {
       const hash = createHash('sha1').update(objectPrefix('blob', head.size));
@@ -345,14 +380,14 @@ class StreamingReceiver implements PackReceiver {
   }
 
   /** Resolves what waits for a base that is in the pack, from each such base down. */
-  private resolveWaiting(): void {
+  private *resolveWaiting(): Steps<void> {
     const { table } = this;
     for (const base of table.basesWaitedFor()) {
-      if (table.isResolved(base)) this.resolveBelow(base, undefined);
+      if (table.isResolved(base)) yield* this.resolveBelow(base, undefined);
     }
   }
 
-  private resolveBelow(root: number, rootObject: GitObject | undefined): void {
+  private *resolveBelow(root: number, rootObject: GitObject | undefined): Steps<void> {
     const { table } = this;
     const steps: ChainStep[] = [{ index: root, object: rootObject, children: table.takeWaiting(root), next: 0 }];
     let held = rootObject?.data.length ?? 0;
@@ -368,6 +403,8 @@ class StreamingReceiver implements PackReceiver {
       const base = this.objectOf(steps, steps.length - 1);
       held += before === undefined ? base.data.length : 0;
       const object = this.settleDelta(child, base, this.deltaOf(child));
+      if (table.unresolved % TELL_EVERY === 0) this.tell('indexing', table.count - table.unresolved);
+      yield;
       const children = table.takeWaiting(child);
       if (children.length === 0) continue;
       steps.push({ index: child, object, children, next: 0 });
@@ -431,13 +468,13 @@ class StreamingReceiver implements PackReceiver {
    * A thin pack leans on objects that the store has. They are put behind its own, because a pack on disk must
    * stand alone: whoever repacks the other one would break this one.
    */
-  private completeThin(): void {
+  private *completeThin(): Steps<void> {
     const { table } = this;
     for (const id of table.idsWaitedFor()) {
       if (!table.isWaitedFor(id)) continue;
       const object = this.store.find(id);
       if (object === undefined) throw damaged(`a delta's base ${id} is neither in it nor here`);
-      this.resolveBelow(this.append(id, object), object);
+      yield* this.resolveBelow(this.append(id, object), object);
     }
     if (table.unresolved > 0) throw damaged(`${table.unresolved} deltas lead to no whole object`);
   }

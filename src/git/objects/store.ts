@@ -5,9 +5,16 @@ import { EMPTY_TREE, type Oid } from '../ids.js';
 import { createInflater } from './inflate.js';
 import { DEFAULT_LIMITS, type ObjectLimits } from './limits.js';
 import { LooseObjects } from './loose.js';
-import { expectType, hashObject, type GitObject, type ObjectSource, type ObjectType } from './object.js';
+import {
+  expectType,
+  hashObject,
+  type BlobCopier,
+  type GitObject,
+  type ObjectSource,
+  type ObjectType,
+} from './object.js';
 import { ObjectCache } from './object-cache.js';
-import { PackFile, PackVanished } from './pack-file.js';
+import { otherContent, PackFile, PackVanished } from './pack-file.js';
 import { receivePack, type PackReceiver, type ReceiveOptions } from './pack-receiver.js';
 
 export type { ObjectLimits } from './limits.js';
@@ -69,7 +76,11 @@ export class ObjectStore implements ObjectSource {
   read(oid: Oid): GitObject {
     const object = this.find(oid);
     if (object !== undefined) return object;
-    throw new KbError('E_CORRUPT', `object ${oid} is missing from ${this.objectsDirectory}`, { details: { oid } });
+    throw this.missing(oid);
+  }
+
+  private missing(oid: Oid): KbError {
+    return new KbError('E_CORRUPT', `object ${oid} is missing from ${this.objectsDirectory}`, { details: { oid } });
   }
 
   /** @throws KbError E_CORRUPT when missing, damaged or of another type */
@@ -88,15 +99,24 @@ export class ObjectStore implements ObjectSource {
   private load(oid: Oid): GitObject | undefined {
     return this.lookUp(
       oid,
-      (pack, offset) => {
-        const object = pack.read(offset);
-        if (hashObject(object.type, object.data) === oid) return object;
-        throw new KbError('E_CORRUPT', `object ${oid} in ${pack.path}.pack is damaged: its content has another id`, {
-          details: { oid },
-        });
-      },
+      (pack, offset) => verified(pack, pack.read(offset), oid),
       () => this.loose.find(oid) ?? (oid === EMPTY_TREE ? { type: 'tree', data: Buffer.alloc(0) } : undefined),
     );
+  }
+
+  /**
+   * A blob for writing it to a file: as its bytes, or where it is large and stands whole in a pack, as a way to copy
+   * it: memory then does not follow the size of an attachment.
+   * @throws KbError E_CORRUPT when missing or damaged
+   */
+  readBlob(oid: Oid): Buffer | BlobCopier {
+    const blob = this.lookUp<Buffer | BlobCopier>(
+      oid,
+      (pack, offset) => pack.copierOf(offset, oid) ?? verified(pack, pack.read(offset), oid).data,
+      () => this.loose.find(oid)?.data,
+    );
+    if (blob !== undefined) return blob;
+    throw this.missing(oid);
   }
 
   has(oid: Oid): boolean {
@@ -241,4 +261,9 @@ export class ObjectStore implements ObjectSource {
     if (!this.scanned) this.refresh();
     return this.packs;
   }
+}
+
+function verified(pack: PackFile, object: GitObject, oid: Oid): GitObject {
+  if (hashObject(object.type, object.data) === oid) return object;
+  throw otherContent(pack.path, oid);
 }

@@ -1,11 +1,13 @@
 import type { BigIntStats } from 'node:fs';
 import { isErrno, removeFile, syncDirectory, temporaryName, writeFully } from '../../disk/durable.js';
 import { KbError } from '../../errors.js';
-import { type NewEntry, fileStatOf } from '../index/index-file.js';
-import type { ObjectSource } from '../objects/object.js';
+import type { Oid } from '../ids.js';
+import { type FileStat, type NewEntry, fileStatOf } from '../index/index-file.js';
+import type { BlobCopier, ObjectSource } from '../objects/object.js';
 import type { Leaf } from '../objects/tree.js';
 import type { TreeChange } from '../objects/tree-diff.js';
 import { type RepoPath, toDiskPath } from '../paths.js';
+import type { Steps } from '../steps.js';
 import { findCollisions } from './collisions.js';
 import { Folders, folderOf } from './folders.js';
 import { EXECUTABLE, GITLINK, SYMLINK, UNKNOWN_STAT } from './modes.js';
@@ -18,8 +20,13 @@ export interface ApplyOptions {
   readonly keepOthers?: boolean;
   /** fsync each file and folder, so that the work tree survives a power cut. Default true; a clone goes without. */
   readonly durable?: boolean;
-  /** After each path: how many are done, of how many. */
-  readonly onFile?: (done: number, total: number) => void;
+  /**
+   * Nothing is at the root, and nobody looks there before all is done (a clone's stage): files are written in their
+   * places, without looking first. Not together with `keepOthers` or `durable`.
+   */
+  readonly isFresh?: boolean;
+  /** After each path: how many are done, of how many, and the bytes written so far. What it throws ends the work. */
+  readonly onFile?: (done: number, total: number, bytes: number) => void;
   readonly signal?: AbortSignal;
 }
 
@@ -33,16 +40,16 @@ const PIECE_BYTES = 64 * 1024 * 1024;
  * place and the other way round), then what comes. Each file is written beside its place and renamed onto
  * it: a reader sees the old note or the new one.
  */
-export function applyChanges(
+export function* applyChanges(
   worktree: Worktree,
   changes: readonly TreeChange[],
-  objects: ObjectSource,
+  objects: BlobSource,
   options: ApplyOptions,
-): Map<RepoPath, NewEntry | null> {
+): Steps<Map<RepoPath, NewEntry | null>> {
   refuseUnsafePaths(changes);
   if (worktree.settings.ignoreCase) refuseCollisions(changes);
   refuseBadTargets(changes, objects);
-  return new Application(worktree, changes, objects, options).run();
+  return yield* new Application(worktree, changes, objects, options).run();
 }
 
 /** Invariant: on a volume that folds names, no two files of one change overwrite each other (test: "refuses a tree whose names are one file here"). */
@@ -70,6 +77,15 @@ function refuseBadTargets(changes: readonly TreeChange[], objects: ObjectSource)
   }
 }
 
+/** Where the content of files comes from. */
+export interface BlobSource extends ObjectSource {
+  /**
+   * A large blob as a way to copy it, so that it is never in memory as a whole; any other as its bytes.
+   * @throws KbError E_CORRUPT when missing or damaged
+   */
+  readBlob?(oid: Oid): Buffer | BlobCopier;
+}
+
 class Application {
   private folders: Folders;
   private readonly entries = new Map<RepoPath, NewEntry | null>();
@@ -81,28 +97,33 @@ class Application {
   private readonly temporaryBase = temporaryName('file');
   private temporaryCount = 0;
   private done = 0;
+  private bytes = 0;
 
   constructor(
     private readonly worktree: Worktree,
     private readonly changes: readonly TreeChange[],
-    private readonly objects: ObjectSource,
+    private readonly objects: BlobSource,
     private readonly options: ApplyOptions,
   ) {
     this.folders = new Folders(worktree.disk, worktree.root);
     this.durable = options.durable ?? true;
   }
 
-  run(): Map<RepoPath, NewEntry | null> {
+  *run(): Steps<Map<RepoPath, NewEntry | null>> {
     const removals = this.changes.filter(({ after }) => after === undefined);
     // from the last to the first: what is in a folder comes after the folder
     for (let at = removals.length - 1; at >= 0; at -= 1) {
       const change = removals[at];
-      if (change !== undefined) this.step(change.path, () => this.remove(change));
+      if (change === undefined) continue;
+      this.step(change.path, () => this.remove(change));
+      yield;
     }
     this.removeEmptied();
     this.folders = new Folders(this.worktree.disk, this.worktree.root); // a link or file may have left a folder's place
     for (const { path, before, after } of this.changes) {
-      if (after !== undefined) this.step(path, () => this.write(path, before, after));
+      if (after === undefined) continue;
+      this.step(path, () => this.write(path, before, after));
+      yield;
     }
     for (const folder of this.folders.newFolders()) this.touched.add(folderOf(folder));
     if (this.durable) for (const folder of this.touched) syncDirectory(this.worktree.disk, this.onDisk(folder));
@@ -118,7 +139,7 @@ class Application {
     }
     this.entries.set(path, work());
     this.done += 1;
-    this.options.onFile?.(this.done, this.changes.length);
+    this.options.onFile?.(this.done, this.changes.length, this.bytes);
   }
 
   private remove({ path, before }: TreeChange): null {
@@ -166,6 +187,7 @@ class Application {
     const parent = this.folders.make(folder);
     if (parent.kind === 'symlink' || parent.kind === 'file') return this.blocked(path, after, parent.at);
 
+    if (this.options.isFresh === true && after.mode !== GITLINK) return this.create(path, after);
     const isSurelyAbsent = this.folders.isNew(folder) && this.options.keepOthers !== true;
     const stats = isSurelyAbsent ? undefined : this.worktree.lstat(path);
     if (after.mode === GITLINK) return this.writeGitlink(path, stats, before, after);
@@ -180,6 +202,18 @@ class Application {
     const written = this.worktree.lstat(path);
     if (written === undefined) return unknown(after); // someone removed it at once: that is an edit like any other
     return { mode: after.mode, oid: after.oid, stat: fileStatOf(written) };
+  }
+
+  /** @throws the file system's EEXIST when something is there after all: it is not overwritten */
+  private create(path: RepoPath, after: Leaf): NewEntry {
+    const place = this.onDisk(path);
+    const { disk, settings } = this.worktree;
+    if (after.mode === SYMLINK && settings.symlinks) {
+      disk.symlinkSync(this.objects.read(after.oid).data, place);
+      return { mode: after.mode, oid: after.oid, stat: fileStatOf(disk.lstatSync(place, { bigint: true })) };
+    }
+    const stat = this.writeFile(place, after);
+    return { mode: after.mode, oid: after.oid, stat };
   }
 
   private writeGitlink(
@@ -231,10 +265,9 @@ class Application {
     this.temporaryCount += 1;
     const name = `${this.temporaryBase}_${this.temporaryCount}`;
     const temporary = this.onDisk(folder === '' ? name : `${folder}/${name}`);
-    const { data } = this.objects.read(after.oid);
     try {
-      if (after.mode === SYMLINK && settings.symlinks) disk.symlinkSync(data, temporary);
-      else this.writeFile(temporary, data, after.mode === EXECUTABLE ? 0o777 : 0o666);
+      if (after.mode === SYMLINK && settings.symlinks) disk.symlinkSync(this.objects.read(after.oid).data, temporary);
+      else this.writeFile(temporary, after);
       disk.renameSync(temporary, this.onDisk(path));
     } catch (error) {
       removeFile(disk, temporary);
@@ -243,13 +276,21 @@ class Application {
     this.touched.add(folder);
   }
 
-  private writeFile(temporary: string, data: Buffer, permissions: number): void {
+  /** @param place where nothing is yet @returns what the file looks like before it is closed */
+  private writeFile(place: string, { mode, oid }: Leaf): FileStat {
     const { disk } = this.worktree;
-    const descriptor = disk.openSync(temporary, 'wx', permissions);
+    // Read before the file is made: a blob that is missing leaves no empty file.
+    const blob = this.objects.readBlob?.(oid) ?? this.objects.read(oid).data;
+    const descriptor = disk.openSync(place, 'wx', mode === EXECUTABLE ? 0o777 : 0o666);
     try {
-      for (let at = 0; at < data.length; at += PIECE_BYTES)
-        writeFully(disk, descriptor, data.subarray(at, at + PIECE_BYTES));
+      const write = (piece: Buffer): void => {
+        writeFully(disk, descriptor, piece);
+        this.bytes += piece.length;
+      };
+      if (typeof blob === 'function') blob(write);
+      else for (let at = 0; at < blob.length; at += PIECE_BYTES) write(blob.subarray(at, at + PIECE_BYTES));
       if (this.durable) disk.fsyncSync(descriptor);
+      return fileStatOf(disk.fstatSync(descriptor, { bigint: true }));
     } finally {
       disk.closeSync(descriptor);
     }

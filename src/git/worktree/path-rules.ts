@@ -44,6 +44,8 @@ const LOCK_PREFIX = '.kb_operations.lock';
 /** NTFS's short name of the lock, which a tree could use to plant it there. */
 const LOCK_SHORT_NAME = /^kb_ope~[1-9](?:\.loc)?$/;
 const TEMPORARY_PREFIX = '.kb_tmp_';
+/** Of a clone in the making, and of the record of its progress: a tree that brought one could pass it off as kb's. */
+const STAGE_PREFIX = '.kb_clone_';
 
 /**
  * @param path relative, `/` between its parts
@@ -93,6 +95,7 @@ function partProblem(part: string, mode: number | undefined): string | undefined
   const name = disguised(part);
   if (DOT_GIT.test(name)) return `${JSON.stringify(part)} would be git's own folder on some file system`;
   if (name.startsWith(TEMPORARY_PREFIX)) return "names that begin with .kb_tmp_ are kb's own";
+  if (name.startsWith(STAGE_PREFIX)) return "names that begin with .kb_clone_ are kb's own";
   if (mode === SYMLINK && DOT_GITMODULES.test(name)) return '.gitmodules must not be a symbolic link';
   return undefined;
 }

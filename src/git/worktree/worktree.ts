@@ -5,11 +5,12 @@ import { asStorageError, isErrno } from '../../disk/durable.js';
 import { KbError } from '../../errors.js';
 import type { Oid } from '../ids.js';
 import { type FileStat, type GitIndex, type NewEntry, fileStatOf } from '../index/index-file.js';
-import { hashObject, type ObjectSource } from '../objects/object.js';
+import { hashObject } from '../objects/object.js';
 import type { FileMode, Leaf } from '../objects/tree.js';
 import type { TreeChange } from '../objects/tree-diff.js';
 import { type RepoPath, toDiskPath } from '../paths.js';
-import { type ApplyOptions, applyChanges } from './apply.js';
+import { atOnce, type Steps } from '../steps.js';
+import { type ApplyOptions, type BlobSource, applyChanges } from './apply.js';
 import { Folders, folderOf } from './folders.js';
 import { listFolder } from './folder-listing.js';
 import { EXECUTABLE, REGULAR, SYMLINK } from './modes.js';
@@ -98,10 +99,23 @@ export class Worktree {
    */
   apply(
     changes: readonly TreeChange[],
-    objects: ObjectSource,
+    objects: BlobSource,
     options: ApplyOptions = {},
   ): Map<RepoPath, NewEntry | null> {
-    return this.storage('write to the work tree', () => applyChanges(this, changes, objects, options));
+    return atOnce(this.applyInSteps(changes, objects, options));
+  }
+
+  /** As `apply`, with a pause after each file where the caller likes. */
+  *applyInSteps(
+    changes: readonly TreeChange[],
+    objects: BlobSource,
+    options: ApplyOptions = {},
+  ): Steps<Map<RepoPath, NewEntry | null>> {
+    try {
+      return yield* applyChanges(this, changes, objects, options);
+    } catch (error) {
+      throw asStorageError(error, 'write to the work tree');
+    }
   }
 
   /** As lstat; undefined when nothing is there. The caller has checked the folders above. */

@@ -55,6 +55,7 @@ describe('pathProblem', () => {
     ["kb's lock, short name", 'KB_OPE~1.LOC'],
     ["beside kb's lock", '.kb_operations.lock.ticket'],
     ["kb's temporary files", 'a/.kb_tmp_note_1_abc'],
+    ["a clone's stage", '.kb_clone_0123456789ab/complete.json'],
     ["kb's temporary files, case", '.KB_TMP_lock/x'],
   ])('refuses everywhere: %s', (_name, path) => {
     expect(pathProblem(path, linux)).toEqual(expect.any(String));
