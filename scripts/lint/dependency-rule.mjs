@@ -43,7 +43,7 @@ const PACKAGES = {
 const BUILTINS = {
   fs: [/^disk\//],
   'fs/promises': [],
-  child_process: [/^remote\/local\/hooks/, /^cli\/editor/, /^cli\/background-gc/, /^kb\/run\/child/],
+  child_process: [/^remote\/local\/hooks/, /^cli\/editor/, /^cli\/background/, /^kb\/run\/child/],
   cluster: [],
   vm: [],
 };

@@ -1,4 +1,4 @@
-import type { Status } from '../kb/status.js';
+import type { CloningStatus, Status } from '../kb/status.js';
 import { printable } from '../printable.js';
 import { formatAge, formatBytes, plural } from './format.js';
 import type { Paint } from './paint.js';
@@ -6,8 +6,12 @@ import type { Paint } from './paint.js';
 const MAX_CHANGES = 20;
 const MAX_QUEUE = 20;
 
-/** `branch ahead behind changes lock result`, blank-separated; unknown counts are `-`. For shell prompts. */
-export function statusLine(status: Status): string {
+/**
+ * `branch ahead behind changes lock result`, blank-separated; unknown counts are `-`. For shell prompts. Where there is
+ * no KB yet: `cloning`, `clone-failed`, `clone-interrupted`.
+ */
+export function statusLine(status: Status | CloningStatus): string {
+  if (!status.initialized) return status.cloning.state === 'running' ? 'cloning' : `clone-${status.cloning.state}`;
   const count = (value: number | null): string => (value === null ? '-' : String(value));
   const lock = status.lock.held ? (status.lock.stale ? 'stale' : 'locked') : 'free';
   return [
@@ -21,7 +25,8 @@ export function statusLine(status: Status): string {
 }
 
 /** The lines that a person reads. */
-export function renderStatus(status: Status, paint: Paint, nowMs: number): string[] {
+export function renderStatus(status: Status | CloningStatus, paint: Paint, nowMs: number): string[] {
+  if (!status.initialized) return renderCloning(status, paint, nowMs);
   const lines: string[] = [];
   const row = (name: string, value: string): void => void lines.push(`${paint.dim(`${name}:`.padEnd(11))}${value}`);
   row(
@@ -53,6 +58,24 @@ export function renderStatus(status: Status, paint: Paint, nowMs: number): strin
   }
   if (status.changes.length > MAX_CHANGES) lines.push(paint.dim(`  and ${status.changes.length - MAX_CHANGES} more`));
   return lines;
+}
+
+function renderCloning({ dir, cloning }: CloningStatus, paint: Paint, nowMs: number): string[] {
+  const { state, phase, done, total, bytes, startedAt, pid, url, error } = cloning;
+  const from = `${paint.bold(printable(dir))} from ${printable(url, 200)}`;
+  if (state === 'interrupted')
+    return [`${paint.red('the clone was killed')}: ${from}`, `next: kb clone ${printable(url, 200)} ${printable(dir)}`];
+  if (error !== null)
+    return [
+      `${paint.red('the clone failed')}: ${from}: ${printable(error.message, 1000)}`,
+      `next: ${printable(error.hint, 1000)}`,
+    ];
+  const share = total > 0 ? ` ${done}/${total} (${Math.floor((100 * done) / total)}%)` : '';
+  const age = formatAge(nowMs - Date.parse(startedAt));
+  return [
+    `${paint.yellow('cloning')} into ${from}`,
+    `${printable(phase, 40)}${share}, ${formatBytes(bytes)}; process ${pid}, begun ${age}; wait for it: kb clone --wait`,
+  ];
 }
 
 function describeRemote(status: Status): string {

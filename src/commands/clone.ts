@@ -2,17 +2,22 @@ import { Args, Flags } from '@oclif/core';
 import { KbCommand, lockTimeoutFlag } from '../cli/base-command.js';
 import { formatBytes, formatDuration, plural } from '../cli/format.js';
 import { KbError } from '../errors.js';
-import { cloneKb } from '../kb/clone.js';
+import { startInBackground, takeRequest } from '../cli/background.js';
+import { cloneInBackground, detachClone, waitForClone } from '../kb/clone-background.js';
+import { cloneKb, type CloneRequest, type CloneResult } from '../kb/clone.js';
+import type { Surroundings } from '../kb/surroundings.js';
 import { printable } from '../printable.js';
 
 export default class Clone extends KbCommand {
   static override summary = 'Clone a shared KB.';
   static override description =
     'Into a directory that is missing, empty, or a mount point. The same command again does nothing and exits 0. ' +
-    'By default only the newest state is fetched; later commands deepen as they need.';
+    'By default only the newest state is fetched; later commands deepen as they need. ' +
+    'With --detach the clone goes on in the background: kb status shows how far it is, kb clone --wait waits for it.';
   static override examples = [
     '<%= config.bin %> clone https://github.com/example/notes',
     '<%= config.bin %> clone --name team --depth full https://git.example.org/team/notes.git ~/notes',
+    '<%= config.bin %> clone --detach https://github.com/example/notes && cd notes && <%= config.bin %> clone --wait',
   ];
   static override args = {
     url: Args.string({ description: 'https://, http://, file://, or a path; default: KB_GIT_REPO_URL.' }),
@@ -23,6 +28,11 @@ export default class Clone extends KbCommand {
     branch: Flags.string({ summary: "Branch to check out; default: the remote's own." }),
     timeout: Flags.string({ summary: 'For the whole clone.', helpValue: 'DURATION', default: '300s' }),
     name: Flags.string({ summary: 'Register the KB under this name for --kb.' }),
+    detach: Flags.boolean({ summary: 'Return at once, and clone on in the background.', exclusive: ['wait'] }),
+    wait: Flags.boolean({
+      summary: 'Wait for a clone in the background, in this directory or --kb DIR, and end as it ends.',
+    }),
+    background: Flags.boolean({ summary: 'How kb starts itself for --detach.', hidden: true }),
     insecure: Flags.boolean({ summary: 'Send credentials over plain http to another machine.' }),
     'lock-timeout': lockTimeoutFlag,
   };
@@ -30,8 +40,9 @@ export default class Clone extends KbCommand {
   async run(): Promise<object> {
     const { args, flags } = await this.parse(Clone);
     const surroundings = this.start(flags);
+    if (flags.background) return this.inBackground(surroundings);
     const directory = args.dir ?? flags.kb;
-    const result = await cloneKb(surroundings, {
+    const request: CloneRequest = {
       depth: readDepth(flags.depth),
       timeout: flags.timeout,
       insecure: flags.insecure,
@@ -40,18 +51,36 @@ export default class Clone extends KbCommand {
       ...(flags.branch === undefined ? {} : { branch: flags.branch }),
       ...(flags.name === undefined ? {} : { name: flags.name }),
       ...(flags['lock-timeout'] === undefined ? {} : { lockTimeout: flags['lock-timeout'] }),
-    });
+    };
+    const result = flags.detach
+      ? await detachClone(surroundings, request, (order) => startInBackground(['clone', '--background'], order))
+      : flags.wait
+        ? await waitForClone(surroundings, request)
+        : await cloneKb(surroundings, request);
     this.terminal.done();
-    if (!this.terminal.isInteractive) this.terminal.result(result.dir);
-    else if (result.status === 'already_cloned')
-      this.terminal.result(`${printable(result.dir)} is a clone of it already`);
-    else {
-      const facts = `${plural(result.fileCount, 'file')}, ${formatBytes(result.bytes)}, ${formatDuration(result.durationMs)}`;
-      this.terminal.result(
-        `${this.terminal.out.green('✓')} cloned into ${this.terminal.out.bold(printable(result.dir))} on ${result.branch} (${facts})`,
-      );
-    }
+    this.terminal.result(this.terminal.isInteractive ? this.sentenceFor(result) : result.dir);
     return result;
+  }
+
+  /** The other end of `startInBackground`: the request has passed the checks of the process that sent it. */
+  private async inBackground(surroundings: Surroundings): Promise<object> {
+    const { request, started, failed } = await takeRequest();
+    try {
+      return await cloneInBackground(surroundings, request as CloneRequest, started);
+    } catch (error) {
+      failed(error);
+      throw error;
+    }
+  }
+
+  private sentenceFor(result: CloneResult): string {
+    const dir = printable(result.dir);
+    const { green, bold } = this.terminal.out;
+    if (result.status === 'already_cloned') return `${dir} is a clone of it already`;
+    if (result.status === 'cloning')
+      return `cloning into ${bold(dir)} in the background; wait for it with: kb clone --wait --kb ${dir}`;
+    const facts = `${plural(result.fileCount, 'file')}, ${formatBytes(result.bytes)}, ${formatDuration(result.durationMs)}`;
+    return `${green('✓')} cloned into ${bold(dir)} on ${result.branch ?? 'no branch'} (${facts})`;
   }
 }
 

@@ -2,8 +2,7 @@ import { Flags } from '@oclif/core';
 import { KbCommand, openRequest } from '../cli/base-command.js';
 import { renderStatus, statusLine } from '../cli/render-status.js';
 import { KbError } from '../errors.js';
-import { openKb } from '../kb/open.js';
-import { isUninitialized, readStatus, requireHealthy } from '../kb/status.js';
+import { isUninitialized, readStatusOf, requireHealthy } from '../kb/status.js';
 
 export default class StatusCommand extends KbCommand {
   static override summary = 'Show the state of the KB: edits, remote, lock, last sync, disk.';
@@ -23,7 +22,7 @@ export default class StatusCommand extends KbCommand {
     const { flags } = await this.parse(StatusCommand);
     const surroundings = this.start(flags);
     try {
-      const status = await readStatus(await openKb(surroundings, openRequest(flags)), { fetch: flags.fetch });
+      const status = await readStatusOf(surroundings, openRequest(flags), { fetch: flags.fetch });
       if (flags.check) requireHealthy(status);
       this.terminal.done();
       if (flags.porcelain) this.terminal.result(statusLine(status));

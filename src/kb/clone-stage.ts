@@ -72,6 +72,11 @@ export class CloneStage {
   }
 }
 
+/** Whether a KB, or any other repository, is there. */
+export function isCloned(disk: Disk, target: string): boolean {
+  return namesIn(disk, target).includes('.git');
+}
+
 /** Whether a clone was killed between steps 2 and 5: then what lies in the target is its own. */
 export function hasCompleteStage(disk: Disk, target: string): boolean {
   return stagesIn(disk, target).some((stage) => readTraits(disk, join(stage, COMPLETE)) !== undefined);

@@ -7,6 +7,7 @@ import { retryDelays } from '../remote/retry.js';
 import { connect } from './connect.js';
 import { watchSpace } from './free-space.js';
 import type { Kb, Upstream } from './open.js';
+import { ProgressMeter } from './progress-meter.js';
 
 export interface ExchangeRules {
   readonly operation: string;
@@ -183,12 +184,19 @@ export class Exchange {
   private async receive(request: Omit<FetchRequest, 'sink' | 'onProgress'>): Promise<void> {
     const { kb, remote } = this;
     const space = watchSpace(kb.surroundings.disk, kb.gitDir, `fetch into ${kb.root}`);
-    const receiver = kb.objects.receivePack({ beforeWrite: (bytes, received) => space?.follow(received, bytes) });
+    const meter = new ProgressMeter(kb.surroundings.clock, kb.surroundings.report);
+    const receiver = kb.objects.receivePack({
+      beforeWrite: (bytes, received) => space?.follow(received, bytes),
+      onProgress: ({ phase, objects: done, total, bytes }) => meter.follow(phase, { done, total, bytes }),
+    });
     try {
       const result = await remote.fetch({
         ...request,
         sink: receiver,
-        onProgress: (progress) => kb.surroundings.report({ kind: 'progress', ...progress }),
+        onProgress: ({ phase, done, total, bytes }) => {
+          // What is received, the receiver counts itself.
+          if (done !== undefined) meter.follow(phase, { done, total: total ?? 0, bytes });
+        },
       });
       if (result.empty) receiver.abort();
       else receiver.finish();

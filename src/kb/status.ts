@@ -5,11 +5,13 @@ import { inspectLock } from '../lock/lock.js';
 import { parseRemoteUrl } from '../remote/url.js';
 import { compareWithTracking } from './ahead-behind.js';
 import { connect } from './connect.js';
+import { lookAtClone, type Cloning } from './clone-record.js';
 import { readLastSync, type LastSync } from './last-sync.js';
 import { scanLocalEdits, type LocalEdit } from './local-edits.js';
-import { upstreamOf, type Kb } from './open.js';
+import { openKb, upstreamOf, type Kb, type OpenRequest } from './open.js';
 import { readQueue, type QueueItem } from './queue-status.js';
 import { measureDisk, type DiskUse } from './disk-use.js';
+import type { Surroundings } from './surroundings.js';
 
 export interface StatusLock {
   readonly held: boolean;
@@ -25,7 +27,7 @@ export interface StatusLock {
 }
 
 export interface Status {
-  readonly initialized: boolean;
+  readonly initialized: true;
   readonly cloning: null;
   readonly dir: string;
   readonly remote: string | null;
@@ -44,6 +46,13 @@ export interface Status {
   readonly unpushed: number | null;
   readonly lastSync: LastSync | null;
   readonly disk: DiskUse;
+}
+
+/** Of a directory that is being cloned into, or was to be. */
+export interface CloningStatus {
+  readonly initialized: false;
+  readonly cloning: Cloning;
+  readonly dir: string;
 }
 
 export interface StatusRequest {
@@ -85,8 +94,30 @@ export async function readStatus(kb: Kb, request: StatusRequest): Promise<Status
   };
 }
 
+/**
+ * The state of the KB that a command means, or of the clone that is to become one.
+ * @throws KbError as openKb, where there is no clone either
+ */
+export async function readStatusOf(
+  surroundings: Surroundings,
+  which: OpenRequest,
+  request: StatusRequest,
+): Promise<Status | CloningStatus> {
+  let kb: Kb;
+  try {
+    kb = await openKb(surroundings, which);
+  } catch (error) {
+    const dir = isKbError(error, 'E_NO_KB') ? error.details['cloningInto'] : undefined;
+    const cloning = typeof dir === 'string' ? lookAtClone(surroundings, dir) : undefined;
+    if (cloning === undefined) throw error;
+    return { initialized: false, cloning, dir: dir as string };
+  }
+  return readStatus(kb, request);
+}
+
 /** What makes `kb status --check` fail, as sentences; empty: healthy. */
-export function findProblems(status: Status): string[] {
+export function findProblems(status: Status | CloningStatus): string[] {
+  if (!status.initialized) return [`there is no KB yet: ${describeCloning(status)}`];
   const problems: string[] = [];
   if (status.lastSync !== null && status.lastSync.result !== 'ok') {
     problems.push(`the last sync failed: ${status.lastSync.error ?? status.lastSync.result}`);
@@ -100,10 +131,15 @@ export function findProblems(status: Status): string[] {
 }
 
 /** @throws KbError E_UNHEALTHY with details.problems */
-export function requireHealthy(status: Status): void {
+export function requireHealthy(status: Status | CloningStatus): void {
   const problems = findProblems(status);
   if (problems.length === 0) return;
   throw new KbError('E_UNHEALTHY', problems.join('; '), { details: { problems, status } });
+}
+
+function describeCloning({ dir, cloning }: CloningStatus): string {
+  if (cloning.state === 'running') return `${dir} is being cloned`;
+  return `the clone into ${dir} ${cloning.error === null ? 'was killed' : `failed: ${cloning.error.message}`}`;
 }
 
 /** Is this "no KB here", which a health check reports as unhealthy rather than as a failed command? */

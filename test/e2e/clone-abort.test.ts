@@ -1,0 +1,68 @@
+import { existsSync, mkdirSync, readFileSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { generateRepository } from '../../bench/generate.js';
+import { startGitServer, type GitServer } from '../support/http-backend.js';
+import { kb } from '../support/kb.js';
+import { makeTemporaryDirectory, nativeGit } from '../support/native-git.js';
+
+const FILES = 10_000;
+
+interface Event {
+  readonly event: string;
+  readonly phase?: string;
+  readonly done?: number;
+  readonly total?: number;
+}
+
+describe.skipIf(!nativeGit.available)('a clone that is interrupted (needs native git)', () => {
+  let server: GitServer;
+
+  beforeAll(async () => {
+    const root = makeTemporaryDirectory();
+    mkdirSync(join(root, 'many.git'));
+    await generateRepository(join(root, 'many.git'), FILES, 1);
+    server = await startGitServer({ root });
+  });
+  afterAll(() => server.close());
+
+  /** Presses Ctrl-C as soon as the clone's record names the phase. */
+  async function interruptedIn(phase: string, directory: string, target: string): Promise<Event[]> {
+    const record = join(directory, target, '.kb_clone_progress.json');
+    const run = await kb(directory, ['clone', `${server.url}/many.git`, target, '--json', '--verbose'], {
+      onStart: (pid) => {
+        const look = setInterval(() => {
+          try {
+            if ((JSON.parse(readFileSync(record, 'utf8')) as { phase: string }).phase !== phase) return;
+          } catch {
+            return;
+          }
+          clearInterval(look);
+          process.kill(pid, 'SIGINT');
+        }, 5);
+      },
+    });
+    expect(run.json()).toMatchObject({ error: { code: 'E_INTERRUPTED', exitCode: 130 } });
+    expect(run.code).toBe(130);
+    return run.stderr
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Event);
+  }
+
+  it.each(['receiving', 'checking out'])(
+    'while it is %s ends there, and leaves the directory as it was',
+    async (phase) => {
+      const root = makeTemporaryDirectory();
+      mkdirSync(join(root, 'empty'));
+      for (const target of ['empty', 'none/at/all']) {
+        const events = await interruptedIn(phase, root, target);
+        const last = events.at(-1);
+        expect(last).toMatchObject({ event: 'progress', phase });
+        expect(last?.done).toBeLessThan(last?.total ?? 0);
+      }
+      expect(readdirSync(join(root, 'empty'))).toEqual([]);
+      expect(existsSync(join(root, 'none'))).toBe(false);
+    },
+  );
+});
