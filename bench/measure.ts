@@ -82,10 +82,11 @@ export async function interleave<Name extends string>(
 }
 
 /**
- * The most memory that a Node program held at once, in MB. It tells us itself at its exit: on Linux from
- * VmHWM, because `ru_maxrss` of a child starts with what its parent held when it was started.
+ * What makes a Node program tell the most memory that it held at once, in a file at its exit, in kilobytes. It tells
+ * that itself: on Linux from VmHWM, because `ru_maxrss` of a child starts with what its parent held when it was started.
+ * @returns for NODE_OPTIONS
  */
-export function peakMemory(program: Program, report: string): number {
+export function memoryProbe(report: string): string {
   const probe = `
     import { readFileSync, writeFileSync } from 'node:fs';
     process.on('exit', () => {
@@ -95,8 +96,12 @@ export function peakMemory(program: Program, report: string): number {
       } catch {}
       writeFileSync(${JSON.stringify(report)}, String(kilobytes));
     });`;
-  const preload = `--import=data:text/javascript,${encodeURIComponent(probe)}`;
-  timed({ ...program, env: { ...program.env, NODE_OPTIONS: preload } });
+  return `--import=data:text/javascript,${encodeURIComponent(probe)}`;
+}
+
+/** The most memory that a Node program held at once, in MB. */
+export function peakMemory(program: Program, report: string): number {
+  timed({ ...program, env: { ...program.env, NODE_OPTIONS: memoryProbe(report) } });
   const kilobytes = Number(readFileSync(report, 'utf8'));
   rmSync(report);
   return kilobytes / 1024;

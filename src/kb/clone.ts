@@ -344,8 +344,10 @@ function requireRoom(
   const block = space.blockBytes;
   let needed = 0;
   for (const { after } of changes) {
-    const size = after === undefined || after.mode === GITLINK ? 0 : (objects.header(after.oid)?.size ?? 0);
-    needed += Math.ceil(size / block) * block;
+    if (after === undefined || after.mode === GITLINK) continue;
+    const header = objects.header(after.oid);
+    if (header === undefined) throw objects.missing(after.oid);
+    needed += Math.ceil(header.size / block) * block;
   }
   space.require(needed, changes.length);
   const { repoBytes, freeBytes } = measureDisk(disk, stage.tree, stage.gitDir);

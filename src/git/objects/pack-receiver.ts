@@ -7,7 +7,7 @@ import type { Oid } from '../ids.js';
 import { atOnce, type Steps } from '../steps.js';
 import { verifyCommit, verifyTag } from './commit.js';
 import { crc32 } from './crc32.js';
-import { applyDelta } from './delta.js';
+import { applyDelta, deltaSizes } from './delta.js';
 import { createInflater } from './inflate.js';
 import type { ObjectLimits } from './limits.js';
 import { hashObject, objectPrefix, type GitObject, type ObjectSource, type ObjectType } from './object.js';
@@ -61,6 +61,7 @@ export interface PackReceiver {
 /** What the receiver needs of the store that it fills. */
 export interface ReceivingStore extends ObjectSource {
   readonly limits: ObjectLimits;
+  header(oid: Oid): { readonly type: ObjectType; readonly size: number } | undefined;
   writeAllLoose(objects: Iterable<{ readonly oid: Oid; readonly type: ObjectType; readonly data: Uint8Array }>): void;
   refresh(): void;
 }
@@ -84,7 +85,7 @@ const RECENT_BYTES = 48 * 1024 * 1024;
 const WAITING_BYTES = 16 * 1024 * 1024;
 /** Objects on the way down one delta chain. */
 const CHAIN_BYTES = 64 * 1024 * 1024;
-/** A pack over this is kept as it is, however few objects it has. */
+/** A pack over this, or with files of more in all, is kept as it is, however few objects it has. */
 const LOOSE_PACK_BYTES = 32 * 1024 * 1024;
 const FEW_OIDS = 1000;
 const TELL_EVERY = 256;
@@ -179,7 +180,9 @@ class StreamingReceiver implements PackReceiver {
     yield* this.completeThin();
     // a pack without objects has nothing to publish
     const loose =
-      objectCount === 0 || (objectCount < (this.options.keepLooseUnder ?? 100) && this.received <= LOOSE_PACK_BYTES);
+      objectCount === 0 ||
+      (objectCount < (this.options.keepLooseUnder ?? 100) &&
+        Math.max(this.received, this.blobBytes) <= LOOSE_PACK_BYTES);
     const oids =
       objectCount > FEW_OIDS ? undefined : Array.from({ length: objectCount }, (_, index) => table.oid(index));
     // also refuses a pack in which an object comes twice
@@ -303,8 +306,9 @@ class StreamingReceiver implements PackReceiver {
   private beginEntry(): void {
     const { head } = this;
     const type = PACK_TYPES[head.type];
-    const limit = type === undefined || type === 'blob' ? this.limits.maxObjectBytes : this.limits.maxStructuredBytes;
-    if (head.size > limit) throw damaged(`an object of ${head.size} bytes is over the limit of ${limit}`);
+    const { maxDeltaBytes, maxObjectBytes, maxStructuredBytes } = this.limits;
+    const limit = type === undefined ? maxDeltaBytes : type === 'blob' ? maxObjectBytes : maxStructuredBytes;
+    if (head.size > limit) throw tooLarge(head.size, limit);
     if (type === 'blob') this.blobBytes += head.size;
     this.blobHash = undefined;
     if (type === 'blob' && head.size > STREAM_BYTES) {
@@ -353,7 +357,9 @@ class StreamingReceiver implements PackReceiver {
   }
 
   private settleDelta(index: number, base: GitObject, delta: Buffer): GitObject {
-    const limit = base.type === 'blob' ? this.limits.maxObjectBytes : this.limits.maxStructuredBytes;
+    const limit = base.type === 'blob' ? this.limits.maxDeltaBytes : this.limits.maxStructuredBytes;
+    const { resultSize } = deltaSizes(delta);
+    if (resultSize > limit) throw tooLarge(resultSize, limit);
     const object = { type: base.type, data: applyDelta(base.data, delta, limit) };
     if (this.table.deepen(index) > this.limits.maxDeltaDepth)
       throw damaged(`a delta chain is longer than ${this.limits.maxDeltaDepth}`);
@@ -441,7 +447,7 @@ class StreamingReceiver implements PackReceiver {
     return pack.inflate(offset, pack.head(offset));
   }
 
-  /** A resolved object, read back from the file. */
+  /** A resolved object, read back from the file: the base of a delta, or one of a small pack. */
   private readEntry(index: number): GitObject {
     const chain: number[] = [];
     let at = index;
@@ -451,6 +457,7 @@ class StreamingReceiver implements PackReceiver {
       if (base < 0) {
         const pack = this.bytes as PackBytes;
         const head = pack.head(this.table.offset(at));
+        if (head.size > this.limits.maxDeltaBytes) throw tooLarge(head.size, this.limits.maxDeltaBytes);
         object = { type: PACK_TYPES[head.type] as ObjectType, data: pack.inflate(this.table.offset(at), head) };
         break;
       }
@@ -472,6 +479,8 @@ class StreamingReceiver implements PackReceiver {
     const { table } = this;
     for (const id of table.idsWaitedFor()) {
       if (!table.isWaitedFor(id)) continue;
+      const size = this.store.header(id)?.size ?? 0;
+      if (size > this.limits.maxDeltaBytes) throw tooLarge(size, this.limits.maxDeltaBytes);
       const object = this.store.find(id);
       if (object === undefined) throw damaged(`a delta's base ${id} is neither in it nor here`);
       yield* this.resolveBelow(this.append(id, object), object);
@@ -552,6 +561,17 @@ class StreamingReceiver implements PackReceiver {
     }
     syncDirectory(disk, this.packDirectory);
   }
+}
+
+function tooLarge(bytes: number, limit: number): KbError {
+  return new KbError(
+    'E_CORRUPT',
+    `the pack received is refused: an object of ${bytes} bytes is over kb's limit of ${limit}`,
+    {
+      hint: 'have the file taken out of the remote, history included: kb holds no files of that size',
+      details: { bytes, limit },
+    },
+  );
 }
 
 function damaged(why: string): KbError {

@@ -79,7 +79,8 @@ export class ObjectStore implements ObjectSource {
     throw this.missing(oid);
   }
 
-  private missing(oid: Oid): KbError {
+  /** The error for an object that is needed and not there. */
+  missing(oid: Oid): KbError {
     return new KbError('E_CORRUPT', `object ${oid} is missing from ${this.objectsDirectory}`, { details: { oid } });
   }
 

@@ -2,7 +2,16 @@ import type { Oid } from '../ids.js';
 import type { RepoPath } from '../paths.js';
 import type { ObjectSource } from './object.js';
 import { sharedLength } from './shared-length.js';
-import { assertDepth, compareNames, readTree, TreeScanner, walkLeaves, type Leaf } from './tree.js';
+import {
+  assertDepth,
+  compareNames,
+  countFile,
+  readTree,
+  TreeScanner,
+  walkLeaves,
+  type Leaf,
+  type WalkCount,
+} from './tree.js';
 
 export interface TreeChange {
   readonly path: RepoPath;
@@ -20,7 +29,7 @@ export interface TreeChange {
  */
 export function diffTrees(source: ObjectSource, before: Oid, after: Oid): TreeChange[] {
   const changes: TreeChange[] = [];
-  if (before !== after) diffFolders(source, before, after, '', 0, changes);
+  if (before !== after) diffFolders(source, before, after, '', 0, changes, { files: 0 });
   return changes;
 }
 
@@ -31,6 +40,7 @@ function diffFolders(
   prefix: string,
   depth: number,
   changes: TreeChange[],
+  count: WalkCount,
 ): void {
   assertDepth(depth);
   const old = new TreeScanner(readTree(source, before));
@@ -41,15 +51,15 @@ function diffFolders(
   while (hasOld || hasFresh) {
     const order = !hasOld ? 1 : !hasFresh ? -1 : compareEntries(old, fresh);
     if (order < 0) {
-      addAll(source, old, prefix, depth, (path, leaf) => changes.push({ path, before: leaf }));
+      addAll(source, old, prefix, depth, count, (path, leaf) => changes.push({ path, before: leaf }));
       hasOld = old.next();
     } else if (order > 0) {
-      addAll(source, fresh, prefix, depth, (path, leaf) => changes.push({ path, after: leaf }));
+      addAll(source, fresh, prefix, depth, count, (path, leaf) => changes.push({ path, after: leaf }));
       hasFresh = fresh.next();
     } else {
       if (!sameContent(old, fresh)) {
         const path = prefix + old.name;
-        if (old.isTree) diffFolders(source, old.oid, fresh.oid, `${path}/`, depth + 1, changes);
+        if (old.isTree) diffFolders(source, old.oid, fresh.oid, `${path}/`, depth + 1, changes, count);
         else changes.push({ path: path as RepoPath, before: leafOf(old), after: leafOf(fresh) });
         skipAlike(old, fresh);
       }
@@ -72,12 +82,16 @@ function addAll(
   entry: TreeScanner,
   prefix: string,
   depth: number,
+  count: WalkCount,
   add: (path: RepoPath, leaf: Leaf) => void,
 ): void {
   const path = prefix + entry.name;
-  if (!entry.isTree) return add(path as RepoPath, leafOf(entry));
+  if (!entry.isTree) {
+    countFile(count);
+    return add(path as RepoPath, leafOf(entry));
+  }
   assertDepth(depth + 1);
-  walkLeaves(source, entry.oid, `${path}/`, add);
+  walkLeaves(source, entry.oid, `${path}/`, add, count);
 }
 
 function leafOf(entry: TreeScanner): Leaf {

@@ -278,14 +278,25 @@ export function walkTree(source: ObjectSource, tree: Oid, visit: (path: RepoPath
   walkLeaves(source, tree, '', visit);
 }
 
+/** Files visited so far, by all walks that belong together. */
+export interface WalkCount {
+  files: number;
+}
+
+/** @throws KbError E_CORRUPT: trees that name each other can stand for more files than any disk holds */
+export function countFile(count: WalkCount): void {
+  if (++count.files > MAX_WALKED_FILES)
+    throw new KbError('E_CORRUPT', `the tree stands for more than ${MAX_WALKED_FILES} files, kb's limit`);
+}
+
 /** As `walkTree`, below `prefix` (empty, or ending in a slash). */
 export function walkLeaves(
   source: ObjectSource,
   tree: Oid,
   prefix: string,
   visit: (path: RepoPath, leaf: Leaf) => void,
+  count: WalkCount = { files: 0 },
 ): void {
-  let files = 0;
   const walk = (folder: Oid, before: string, depth: number): void => {
     assertDepth(depth);
     const scanner = new TreeScanner(readTree(source, folder));
@@ -294,8 +305,7 @@ export function walkLeaves(
       if (scanner.isTree) {
         walk(scanner.oid, `${path}/`, depth + 1);
       } else {
-        if (++files > MAX_WALKED_FILES)
-          throw new KbError('E_CORRUPT', `tree ${tree} stands for more than ${MAX_WALKED_FILES} files`);
+        countFile(count);
         visit(path as RepoPath, { mode: scanner.fileMode, oid: scanner.oid });
       }
     }
