@@ -61,6 +61,59 @@ export async function generateRepository(directory: string, files: number, seed:
   await finish(importer);
 }
 
+/**
+ * A bare repository with notes and that many attachments of 1 to 10 MB that cannot be compressed: a KB of photos and
+ * recordings. Packed once, as on a server.
+ */
+export async function generateAttachments(
+  directory: string,
+  { notes, attachments, seed }: { readonly notes: number; readonly attachments: number; readonly seed: number },
+): Promise<void> {
+  native(directory, ['init', '-q', '--bare', '.']);
+  // What noise there is neither deflates nor deltifies; trying would only take the server's time, for both alike.
+  native(directory, ['config', 'pack.window', '0']);
+  native(directory, ['config', 'core.compression', '0']);
+  const random = randomNumbers(seed);
+  const importer = startImport(directory, ['--depth=0']);
+  await send(importer, commitHeader(1, 'all'));
+  for (let number = 0; number < notes; number += 1)
+    await send(importer, fileChange(notePath(number), noteText(number, random)));
+  for (let number = 0; number < attachments; number += 1) {
+    const bytes = noise(Math.floor((1 + 9 * random()) * 1e6), random);
+    await send(importer, `M 100644 inline attachments/${number % 10}/recording-${number}.bin\ndata ${bytes.length}\n`);
+    await send(importer, bytes);
+    await send(importer, '\n');
+  }
+  await finish(importer);
+}
+
+/** A bare repository with a long history: each commit edits one note. Packed with deltas, as on a server. */
+export async function generateHistory(
+  directory: string,
+  { notes, commits, seed }: { readonly notes: number; readonly commits: number; readonly seed: number },
+): Promise<void> {
+  native(directory, ['init', '-q', '--bare', '.']);
+  const random = randomNumbers(seed);
+  const importer = startImport(directory);
+  await send(importer, commitHeader(1, 'all notes'));
+  const texts = Array.from({ length: notes }, (_, number) => noteText(number, random));
+  for (const [number, text] of texts.entries()) await send(importer, fileChange(notePath(number), text));
+  for (let edit = 0; edit < commits - 1; edit += 1) {
+    const number = Math.floor(random() * notes);
+    texts[number] = `${texts[number] ?? ''}\n- edit ${edit}: ${noteText(number, random).slice(30, 110)}\n`;
+    await send(importer, commitHeader(2 + edit, `edit ${edit}`));
+    await send(importer, fileChange(notePath(number), texts[number] ?? ''));
+  }
+  await finish(importer);
+  native(directory, ['repack', '-adfq', '--window=10', '--depth=50']);
+}
+
+function noise(bytes: number, random: () => number): Buffer {
+  const words = new Uint32Array(Math.ceil(bytes / 4));
+  for (let at = 0; at < words.length; at += 1) words[at] = random() * 2 ** 32;
+  return Buffer.from(words.buffer, 0, bytes);
+}
+
 /** One commit more on the remote's branch, as another person's push would leave it. */
 export async function commitOnRemote(directory: string, number: number): Promise<void> {
   const importer = startImport(directory);
@@ -71,11 +124,11 @@ export async function commitOnRemote(directory: string, number: number): Promise
 
 type Importer = ChildProcessByStdio<Writable, null, null>;
 
-function startImport(directory: string): Importer {
-  return spawn('git', ['fast-import', '--quiet'], { cwd: directory, stdio: ['pipe', 'ignore', 'inherit'] });
+function startImport(directory: string, options: readonly string[] = []): Importer {
+  return spawn('git', ['fast-import', '--quiet', ...options], { cwd: directory, stdio: ['pipe', 'ignore', 'inherit'] });
 }
 
-async function send(importer: Importer, text: string): Promise<void> {
+async function send(importer: Importer, text: string | Buffer): Promise<void> {
   if (!importer.stdin.write(text)) await once(importer.stdin, 'drain');
 }
 

@@ -26,3 +26,7 @@ export const CONTENTION: readonly { readonly latencyMs: number; readonly speed: 
 ];
 /** `kb run` looks where the branch is; the notes behind it go out together: one more look, one push. */
 export const BEHIND_RUN_REQUESTS = 3;
+
+/** Clones: time against native git, and the most memory, MB. */
+export const CLONE_RATIO: Limit = ratio(1);
+export const CLONE_MEMORY_MB = 300;

@@ -3,6 +3,7 @@ import { arch, cpus, platform, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { CLONES, measureClones } from './clones.js';
 import { measureBehindRun, measureContention } from './contention.js';
 import { GitServer } from './git-server.js';
 import { Arena, environment, KB_PROGRAM } from './knowledge-base.js';
@@ -14,6 +15,7 @@ import { formatTable, verdict, type Row } from './results.js';
 const SCENARIOS = [
   'startup',
   'clone',
+  'clones',
   'cycle',
   'latency',
   'sync',
@@ -28,6 +30,7 @@ const USAGE = `Measures kb side by side with native git.
   --sizes 10,1000,10000,100000   numbers of notes in the generated KBs
   --runs 7                       rounds; medians are printed
   --scenario cycle,sync          some of: ${SCENARIOS.join(', ')}
+  --clones 10k,100k,gig,history  which ones the scenario "clones" measures
   --rounds 1                     rounds of "contention", which runs native git for two minutes each; it and
                                  "behind-run" are measured in the smallest KB only
   --latency 40                   ms added to each request in the scenario "latency"
@@ -39,6 +42,7 @@ const { values } = parseArgs({
     sizes: { type: 'string', default: '10,1000,10000,100000' },
     runs: { type: 'string', default: '7' },
     scenario: { type: 'string', default: SCENARIOS.join(',') },
+    clones: { type: 'string', default: Object.keys(CLONES).join(',') },
     rounds: { type: 'string', default: '1' },
     latency: { type: 'string', default: '40' },
     seed: { type: 'string', default: '1' },
@@ -77,6 +81,8 @@ async function measureAll(directory: string, wanted: ReadonlySet<Scenario>): Pro
   mkdirSync(repositories);
   const server = await GitServer.start(repositories);
   try {
+    if (wanted.has('clones')) await measureAllClones(directory, repositories, server);
+    if (![...wanted].some((scenario) => scenario !== 'startup' && scenario !== 'clones')) return;
     for (const files of sizes) {
       say(`generating and cloning ${files} notes …`);
       const { arena, cloneMs } = await Arena.create({
@@ -97,6 +103,19 @@ async function measureAll(directory: string, wanted: ReadonlySet<Scenario>): Pro
     await server.stop();
   }
   compareOwnTimes();
+}
+
+async function measureAllClones(directory: string, repositories: string, server: GitServer): Promise<void> {
+  for (const word of values.clones.split(',')) {
+    say(`generating and cloning ${word} …`);
+    const measured = await measureClones(
+      word,
+      { directory, repositories, server },
+      { seed: Number(values.seed), runs },
+    );
+    rows.push(...measured);
+    say(`  ${measured.map(lineOf).join('; ')}`);
+  }
 }
 
 async function measureStartup(directory: string, isWanted: boolean): Promise<number> {
