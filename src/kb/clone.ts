@@ -10,12 +10,13 @@ import { GitIndex, IndexLock } from '../git/index/index-file.js';
 import { initRepository, probeVolume, type VolumeTraits } from '../git/init-repository.js';
 import { readCommit } from '../git/objects/commit.js';
 import { writeShallow } from '../git/objects/history.js';
-import { ObjectStore } from '../git/objects/store.js';
+import { ObjectStore, type ReceivedPack } from '../git/objects/store.js';
 import { diffTrees, type TreeChange } from '../git/objects/tree-diff.js';
 import { Refs } from '../git/refs/refs.js';
 import { withPauses } from '../git/steps.js';
 import { findCollisions } from '../git/worktree/collisions.js';
 import { GITLINK } from '../git/worktree/modes.js';
+import type { BlobSource } from '../git/worktree/apply.js';
 import { Worktree } from '../git/worktree/worktree.js';
 import { reportWait } from './hold.js';
 import { withLock } from '../lock/lock.js';
@@ -257,8 +258,8 @@ async function fill(filling: Filling): Promise<void> {
   const { disk } = surroundings;
   const objects = ObjectStore.open(disk, stage.gitDir);
   try {
-    await receive(filling, objects);
-    await checkOut(filling, objects);
+    const { largestBytes } = await receive(filling, objects);
+    await checkOut(filling, objects, largestBytes);
     const refs = Refs.open(disk, stage.gitDir);
     const who = `kb <kb@localhost> ${Math.floor(surroundings.clock.wall() / 1000)} +0000`;
     const message = `clone: from ${remote.displayUrl}`;
@@ -274,7 +275,7 @@ async function fill(filling: Filling): Promise<void> {
   }
 }
 
-async function receive(filling: Filling, objects: ObjectStore): Promise<void> {
+async function receive(filling: Filling, objects: ObjectStore): Promise<ReceivedPack> {
   const { surroundings, order, stage, remote, commit, space, meter, signal } = filling;
   const { disk, clock } = surroundings;
   const receiver = objects.receivePack({
@@ -294,33 +295,42 @@ async function receive(filling: Filling, objects: ObjectStore): Promise<void> {
       sink: receiver,
       ...(order.depth === 'full' ? {} : { depth: order.depth }),
     });
-    await withPauses(receiver.finishInSteps(), () => clock.monotonic(), signal);
+    const received = await withPauses(receiver.finishInSteps(), () => clock.monotonic(), signal);
     if (fetched.shallow.length > 0) writeShallow(disk, stage.gitDir, new Set(fetched.shallow));
+    return received;
   } catch (error) {
     receiver.abort();
     throw error;
   }
 }
 
-async function checkOut(filling: Filling, objects: ObjectStore): Promise<void> {
+/** @param largestBytes no file is larger */
+async function checkOut(filling: Filling, objects: ObjectStore, largestBytes: number): Promise<void> {
   const { surroundings, stage, commit, traits, space, meter, signal } = filling;
   const { disk, clock } = surroundings;
   objects.refresh();
   const tree = readCommit(objects, commit).tree;
   const changes = diffTrees(objects, EMPTY_TREE, tree);
   if (traits.ignoreCase || traits.precomposeUnicode) requireNoCollisions(changes.map(({ path }) => path));
-  const needed = space === undefined ? 0 : requireRoom(surroundings, space, stage, objects, changes);
+  if (space !== undefined) requireRoom(surroundings, space, stage, objects, changes, largestBytes);
   const worktree = new Worktree(disk, stage.tree, stage.gitDir, { ...traits, trustCtime: true });
-  const steps = worktree.applyInSteps(changes, objects, {
+  const source: BlobSource = {
+    read: (oid) => objects.read(oid),
+    find: (oid) => objects.find(oid),
+    has: (oid) => objects.has(oid),
+    readBlob: (oid) => objects.readBlobJustReceived(oid),
+  };
+  const steps = worktree.applyInSteps(changes, source, {
     durable: false,
     isFresh: true,
     signal,
     onFile: (done, total, bytes) => {
-      space?.follow(bytes, Math.max(0, needed - bytes));
+      space?.follow(bytes);
       meter.follow('checking out', { done, total, bytes });
     },
   });
   const entries = await withPauses(steps, () => clock.monotonic(), signal);
+  objects.close(); // its caches were for the files; the index needs the memory now, and opens the trees again
   const lock = IndexLock.acquire(disk, stage.gitDir);
   try {
     lock.commit(entries, { source: objects, root: tree });
@@ -330,9 +340,9 @@ async function checkOut(filling: Filling, objects: ObjectStore): Promise<void> {
 }
 
 /**
- * Looks whether the files will fit before the first is written.
- * @returns what they will take, bytes
- * @throws KbError E_STORAGE
+ * Looks whether the files will fit before the first is written. Their sizes are added up only where it is not certain
+ * that they fit: that means a look at each.
+ * @throws KbError E_STORAGE; E_CORRUPT when one is missing
  */
 function requireRoom(
   { disk, report }: Surroundings,
@@ -340,24 +350,26 @@ function requireRoom(
   stage: CloneStage,
   objects: ObjectStore,
   changes: readonly TreeChange[],
-): number {
-  const block = space.blockBytes;
-  let needed = 0;
-  for (const { after } of changes) {
-    if (after === undefined || after.mode === GITLINK) continue;
-    const header = objects.header(after.oid);
-    if (header === undefined) throw objects.missing(after.oid);
-    needed += Math.ceil(header.size / block) * block;
+  largestBytes: number,
+): void {
+  const { repoBytes, freeBytes } = measureDisk(disk, stage.tree, stage.gitDir);
+  const onDisk = (size: number): number => Math.ceil(size / space.blockBytes) * space.blockBytes;
+  let needed = changes.length * onDisk(largestBytes);
+  if (freeBytes - needed < 3 * repoBytes + space.reserve) {
+    needed = 0;
+    for (const { after } of changes) {
+      if (after === undefined || after.mode === GITLINK) continue;
+      const header = objects.header(after.oid);
+      if (header === undefined) throw objects.missing(after.oid);
+      needed += onDisk(header.size);
+    }
   }
   space.require(needed, changes.length);
-  const { repoBytes, freeBytes } = measureDisk(disk, stage.tree, stage.gitDir);
-  if (freeBytes - needed < 3 * repoBytes) {
-    report({
-      kind: 'warning',
-      text: `the volume will have less free than 3 times the repository's size (${mebibytes(freeBytes - needed)} for ${mebibytes(repoBytes)}): rewriting its packs may fill it`,
-    });
-  }
-  return needed;
+  if (freeBytes - needed >= 3 * repoBytes) return;
+  report({
+    kind: 'warning',
+    text: `the volume will have less free than 3 times the repository's size (${mebibytes(freeBytes - needed)} for ${mebibytes(repoBytes)}): rewriting its packs may fill it`,
+  });
 }
 
 function chooseBranch(

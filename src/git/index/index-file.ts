@@ -223,7 +223,7 @@ export class GitIndex {
     changes: ReadonlyMap<RepoPath, NewEntry | null>,
     trees: KnownTrees | undefined,
   ): void {
-    const touched = foldersAbove([...changes.keys()].map(encodePath));
+    const touched = foldersAbove(encodedPaths(changes));
     const tree = updateCacheTree(this.extensions.get('TREE'), spliced, touched, trees);
     if (tree !== undefined) writeExtension(output, 'TREE', tree);
     const resolved = this.extensions.get('REUC');
@@ -456,4 +456,9 @@ function readUInt32(bytes: Buffer, at: number): number {
   return (
     (((bytes[at] ?? 0) << 24) | ((bytes[at + 1] ?? 0) << 16) | ((bytes[at + 2] ?? 0) << 8) | (bytes[at + 3] ?? 0)) >>> 0
   );
+}
+
+/** One after the other: of a clone there are 100,000, and they need not be there together. */
+function* encodedPaths(changes: ReadonlyMap<RepoPath, unknown>): Generator<Buffer> {
+  for (const path of changes.keys()) yield encodePath(path);
 }

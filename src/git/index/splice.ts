@@ -70,14 +70,14 @@ export class SplicedEntries {
 export function splice(old: EntryTable, changes: ReadonlyMap<RepoPath, NewEntry | null>): SplicedEntries {
   const sorted = sortByPath(changes);
   const removed = new Uint8Array(old.count);
-  const insertions: { before: number; key: Buffer; entry: NewEntry }[] = [];
+  const insertions: Insertion[] = [];
   let checkedFolder = '';
   for (const [path, entry] of sorted) {
     const key = encodePath(path);
     const before = old.lowerBound(key);
     for (let at = before; old.hasName(at, key); at += 1) removed[at] = 1;
     if (entry === null) continue;
-    insertions.push({ before, key, entry });
+    insertions.push({ before, path, entry });
     removed.fill(1, old.lowerBound(withByte(key, SLASH)), old.lowerBound(withByte(key, AFTER_SLASH)));
     const folder = path.slice(0, Math.max(0, path.lastIndexOf('/')));
     if (folder !== checkedFolder) removeFilesAbove(old, key, path, changes, removed);
@@ -112,11 +112,18 @@ function sortByPath(changes: ReadonlyMap<RepoPath, NewEntry | null>): [RepoPath,
   return isSorted ? pairs : pairs.sort(([a], [b]) => comparePaths(a, b));
 }
 
-function encodeAll(insertions: readonly { key: Buffer; entry: NewEntry }[]): EntryTable {
-  const total = insertions.reduce((sum, { key, entry }) => sum + entryLength(key, entry), 0);
+/** A new entry, and the ordinal that it comes before. The path is encoded when it is written: 100,000 buffers weigh. */
+interface Insertion {
+  readonly before: number;
+  readonly path: RepoPath;
+  readonly entry: NewEntry;
+}
+
+function encodeAll(insertions: readonly Insertion[]): EntryTable {
+  const total = insertions.reduce((sum, { path, entry }) => sum + entryLength(encodePath(path), entry), 0);
   const bytes = Buffer.alloc(total);
   let at = 0;
-  for (const { key, entry } of insertions) at = encodeEntry(bytes, at, key, entry);
+  for (const { path, entry } of insertions) at = encodeEntry(bytes, at, encodePath(path), entry);
   return EntryTable.scan(bytes, 0, insertions.length, total);
 }
 

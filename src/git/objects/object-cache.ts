@@ -1,13 +1,13 @@
 import type { GitObject } from './object.js';
 
 /** Objects used lately, up to a number of bytes; those not used for the longest time go first. */
-export class ObjectCache {
-  private readonly objects = new Map<string, GitObject>();
+export class ObjectCache<Key extends string | number = string> {
+  private readonly objects = new Map<Key, GitObject>();
   private bytes = 0;
 
   constructor(private readonly maxBytes: number) {}
 
-  get(key: string): GitObject | undefined {
+  get(key: Key): GitObject | undefined {
     const object = this.objects.get(key);
     if (object !== undefined) {
       this.objects.delete(key);
@@ -16,10 +16,11 @@ export class ObjectCache {
     return object;
   }
 
-  put(key: string, object: GitObject): void {
+  put(key: Key, object: GitObject): void {
     if (object.data.length > this.maxBytes / 4 || this.objects.has(key)) return;
     this.objects.set(key, object);
     this.bytes += object.data.length;
+    if (this.bytes <= this.maxBytes) return; // an iterator for nothing would be half of what this costs
     for (const [oldest, { data }] of this.objects) {
       if (this.bytes <= this.maxBytes) return;
       this.objects.delete(oldest);

@@ -70,7 +70,7 @@ export class PackFile {
       const type = PACK_TYPES[head.type];
       if (type !== undefined) {
         object = { type, data };
-        if (deltas.length > 0) this.cache.put(this.key(at), object);
+        if (deltas.length > 0) this.cache.put(this.key(at), alone(object));
         break;
       }
       deltas.push({ offset: at, data });
@@ -81,16 +81,21 @@ export class PackFile {
     for (let step = deltas.length - 1; step >= 0; step--) {
       const delta = deltas[step] as Delta;
       object = { type: object.type, data: applyDelta(object.data, delta.data, this.limits.maxObjectBytes) };
-      if (step > 0) this.cache.put(this.key(delta.offset), object);
+      if (step > 0) this.cache.put(this.key(delta.offset), alone(object));
     }
     return object;
   }
 
-  /** For a large blob that is no delta; undefined for all other objects. @throws PackVanished | KbError E_CORRUPT */
-  copierOf(offset: number, oid: Oid): BlobCopier | undefined {
+  /**
+   * For a large blob that is no delta; undefined for all other objects.
+   * @param oid what its content must have; undefined: that is known already
+   * @throws PackVanished | KbError E_CORRUPT
+   */
+  copierOf(offset: number, oid: Oid | undefined): BlobCopier | undefined {
     const pack = this.opened();
     const head = pack.head(offset);
     if (PACK_TYPES[head.type] !== 'blob' || head.size <= LARGE_BLOB_BYTES) return undefined;
+    if (oid === undefined) return (write) => pack.inflateTo(offset, head, write);
     return (write) => {
       const hash = createHash('sha1').update(objectPrefix('blob', head.size));
       pack.inflateTo(offset, head, (piece) => {
@@ -160,6 +165,17 @@ export class PackFile {
       details: { path: `${this.path}.pack` },
     });
   }
+}
+
+/**
+ * Node cuts small buffers out of pieces of 8 KiB, and one that is kept keeps its whole piece: a cache of 32 MB would
+ * hold 150. So what is cached between much that is not gets memory of its own.
+ */
+function alone({ type, data }: GitObject): GitObject {
+  if (data.buffer.byteLength < 2 * data.length) return { type, data };
+  const own = Buffer.allocUnsafeSlow(data.length);
+  data.copy(own);
+  return { type, data: own };
 }
 
 /** @param path the pack's, without `.pack` */

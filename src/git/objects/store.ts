@@ -18,7 +18,7 @@ import { otherContent, PackFile, PackVanished } from './pack-file.js';
 import { receivePack, type PackReceiver, type ReceiveOptions } from './pack-receiver.js';
 
 export type { ObjectLimits } from './limits.js';
-export type { PackReceiver, ReceiveOptions, ReceiveProgress } from './pack-receiver.js';
+export type { PackReceiver, ReceivedPack, ReceiveOptions, ReceiveProgress } from './pack-receiver.js';
 
 const BASE_CACHE_BYTES = 32 * 1024 * 1024;
 /** Trees read lately: one edit looks at the root when it finds, edits, compares and sends, and it may lie 50 deltas deep. */
@@ -111,11 +111,21 @@ export class ObjectStore implements ObjectSource {
    * @throws KbError E_CORRUPT when missing or damaged
    */
   readBlob(oid: Oid): Buffer | BlobCopier {
-    const blob = this.lookUp<Buffer | BlobCopier>(
-      oid,
-      (pack, offset) => pack.copierOf(offset, oid) ?? verified(pack, pack.read(offset), oid).data,
-      () => this.loose.find(oid)?.data,
-    );
+    return this.blobBy(oid, (pack, offset) => {
+      return pack.copierOf(offset, oid) ?? verified(pack, pack.read(offset), oid).data;
+    });
+  }
+
+  /**
+   * As `readBlob`, for a pack that this process has verified a moment ago: its content is not hashed once more. What
+   * the disk damaged since then is still seen by zlib's own checksum of each entry.
+   */
+  readBlobJustReceived(oid: Oid): Buffer | BlobCopier {
+    return this.blobBy(oid, (pack, offset) => pack.copierOf(offset, undefined) ?? pack.read(offset).data);
+  }
+
+  private blobBy(oid: Oid, packed: (pack: PackFile, offset: number) => Buffer | BlobCopier): Buffer | BlobCopier {
+    const blob = this.lookUp<Buffer | BlobCopier>(oid, packed, () => this.loose.find(oid)?.data);
     if (blob !== undefined) return blob;
     throw this.missing(oid);
   }
