@@ -93,7 +93,7 @@ export async function waitForClone(surroundings: Surroundings, request: CloneReq
     if (cloning?.state === 'failed') throw asThrown(directory, cloning);
     if (cloning?.state === 'running') tell(surroundings, cloning);
     // The record goes a moment before the KB is there; until then the lock says that somebody is at it.
-    else if (!isBeingCloned(directory)) {
+    else if (!isBeingCloned(surroundings, directory)) {
       if (isCloned(disk, directory)) {
         const result = await describeClone(surroundings, directory, plan?.url);
         const durationMs = Math.round(clock.monotonic() - startMs);
@@ -107,9 +107,9 @@ export async function waitForClone(surroundings: Surroundings, request: CloneReq
   }
 }
 
-function isBeingCloned(directory: string): boolean {
+function isBeingCloned({ disk, identity }: Surroundings, directory: string): boolean {
   try {
-    const { held, stale, owner } = inspectLock(directory);
+    const { held, stale, owner } = inspectLock(directory, { disk, identity });
     return held && !stale && owner?.operation === 'clone';
   } catch (error) {
     // a directory that is not there
