@@ -13,6 +13,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { nodeDisk, type Disk } from '../../src/disk/disk.js';
 import { KbError } from '../../src/errors.js';
 import { holdKb } from '../../src/kb/hold.js';
+import { restoreSaved } from '../../src/kb/restore.js';
 import { recoverInterruptedRun } from '../../src/kb/run/recover.js';
 import { systemClock } from '../../src/kb/surroundings.js';
 import { takeLockAway } from '../../src/lock/lock.js';
@@ -262,10 +263,10 @@ describe.skipIf(!nativeGit.available)('kb run (needs native git)', () => {
       const script = 'echo more >> diary.md; echo new > new.md; rm inbox/one.md; chmod +x inbox/two.md';
       const error = await runFailing(site, `${script}; exit 1`);
       expect(git(site.kb, ['status', '--porcelain'])).toBe('');
-      const [, args = ''] = /^get it back with: git (.*)$/.exec(error.hint) ?? [];
-      git(site.kb, args.split(' '));
+      const [, ref = ''] = /^get it back with: kb restore (.*)$/.exec(error.hint) ?? [];
+      await withKb(worldOf(site), (kb) => restoreSaved(kb, { ref, onConflict: 'fail' }));
       expect(git(site.kb, ['status', '--porcelain'])).toBe(
-        'M  diary.md\nD  inbox/one.md\nM  inbox/two.md\nA  new.md\n',
+        ' M diary.md\n D inbox/one.md\n M inbox/two.md\n?? new.md\n',
       );
       expect([read('diary.md'), statSync(join(site.kb, 'inbox/two.md')).mode & 0o100]).toEqual([
         `${LINES}more\n`,
