@@ -44,11 +44,15 @@ export class CloneRecord {
   private facts: RecordFile;
   private writtenAt = -Infinity;
 
-  /** @param url without credentials */
+  /**
+   * @param url without credentials
+   * @param isUnwatched it goes on in the background
+   */
   constructor(
     private readonly surroundings: Surroundings,
     private readonly directory: string,
     url: string,
+    private readonly isUnwatched: boolean,
   ) {
     const { pid, startTime, host, bootId, pidNamespace } = surroundings.identity;
     this.facts = {
@@ -79,15 +83,15 @@ export class CloneRecord {
     this.tryWrite();
   }
 
-  /** Leaves word of how it ended, for those who did not see it. */
-  fail(error: KbError): void {
+  /** There will be no KB. Of a clone that nobody watched, the word of how it ended stays. */
+  end(error: unknown): void {
+    if (!this.isUnwatched || !(error instanceof KbError)) {
+      removeFile(this.surroundings.disk, join(this.directory, CLONE_RECORD));
+      return;
+    }
     const { code, message, hint } = error;
     this.facts = { ...this.facts, error: { code, message, hint } };
     this.tryWrite();
-  }
-
-  remove(): void {
-    removeFile(this.surroundings.disk, join(this.directory, CLONE_RECORD));
   }
 
   /** What others see of a clone must not make it fail. */

@@ -119,7 +119,7 @@ export async function cloneAsPlanned(
   const { disk, env, clock, signal } = surroundings;
   const { directory, url, settings } = plan;
   const firstCreated = makeDirectory(disk, directory);
-  const record = new CloneRecord(surroundings, directory, url.display);
+  const record = new CloneRecord(surroundings, directory, url.display, background !== undefined);
   try {
     if (background !== undefined) {
       if (lookAtClone(surroundings, directory)?.state !== 'running') record.write();
@@ -149,7 +149,7 @@ export async function cloneAsPlanned(
     return { ...result, status, durationMs: Math.round(clock.monotonic() - plan.startMs) };
   } catch (thrown) {
     const error = asStorageError(thrown, `clone into ${directory}`);
-    if (background !== undefined && error instanceof KbError) record.fail(error);
+    if (background !== undefined) record.end(error);
     if (firstCreated !== undefined) removeEmptyUpTo(disk, directory, firstCreated);
     throw error;
   }
@@ -229,8 +229,10 @@ async function cloneInto(surroundings: Surroundings, order: CloneOrder, record: 
     stage.finish(traits);
   } catch (error) {
     stage?.remove();
-    record.remove();
-    throw signal.aborted && !(error instanceof KbError) ? (signal.reason as Error) : error;
+    const reason = signal.aborted && !(error instanceof KbError) ? (signal.reason as Error) : error;
+    // Under the lock: who waits must find it free and the word of how it ended there, never neither.
+    record.end(asStorageError(reason, `clone into ${directory}`));
+    throw reason;
   } finally {
     clearTimeout(timer);
     stop.release();
