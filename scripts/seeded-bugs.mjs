@@ -4,6 +4,7 @@
  * Exit code 1 when a bug goes unseen, or when the program without a bug fails too.
  *
  *   --only NAME   this bug alone, without the program as it is
+ *   --check       only whether every bug can still be put in: no storm
  *   --storms N    so many storms of other seeds before a bug counts as unseen (default 4)
  *   KB_RELIABILITY, KB_SEED   as for the storm; default 0.1 and its own
  */
@@ -83,8 +84,8 @@ const BUGS = [
       },
       {
         file: 'src/git/objects/loose.ts',
-        from: "const descriptor = this.disk.openSync(temporary, 'wx', 0o444);",
-        to: "const descriptor = this.disk.openSync(temporary, 'w', 0o644);",
+        from: "return this.disk.openSync(path, 'wx', 0o444);",
+        to: "return this.disk.openSync(path, 'w', 0o644);",
       },
       {
         file: 'src/git/objects/loose.ts',
@@ -134,6 +135,10 @@ const chosen = only === undefined ? BUGS : BUGS.filter(({ name }) => name === on
 if (chosen.length === 0) throw new Error(`there is no bug '${only}', only ${BUGS.map(({ name }) => name).join(', ')}`);
 
 let failures = 0;
+if (process.argv.includes('--check')) {
+  for (const { changes } of BUGS) for (const change of changes) withChange(root, change);
+  process.exit(0);
+}
 if (only === undefined) {
   const problems = withProgram([], (program) => storm(program, firstSeed));
   report(problems.length === 0, 'as it is', problems.length === 0 ? ['nothing breaks'] : problems);
@@ -188,13 +193,7 @@ function withProgram(changes, use) {
   try {
     cpSync(root, copy, { recursive: true, filter: (path) => !LEFT_OUT.test(relative(root, path)) });
     symlinkSync(realpathSync(join(root, 'node_modules')), join(copy, 'node_modules'));
-    for (const { file, from, to } of changes) {
-      const text = readFileSync(join(copy, file), 'utf8');
-      const pieces = text.split(from);
-      // A bug that is not there any more would be "seen" by nobody, and one that is there twice is another bug.
-      if (pieces.length !== 2) throw new Error(`${file} has ${pieces.length - 1} times, not once:\n${from}`);
-      writeFileSync(join(copy, file), pieces.join(to));
-    }
+    for (const change of changes) writeFileSync(join(copy, change.file), withChange(copy, change));
     const { status, stdout, stderr } = spawnSync(process.execPath, ['scripts/build.mjs'], {
       cwd: copy,
       encoding: 'utf8',
@@ -204,6 +203,13 @@ function withProgram(changes, use) {
   } finally {
     rmSync(copy, { recursive: true, force: true });
   }
+}
+
+/** @returns the file's text with the change. A bug that has no place any more would be "seen" by nobody. */
+function withChange(directory, { file, from, to }) {
+  const pieces = readFileSync(join(directory, file), 'utf8').split(from);
+  if (pieces.length !== 2) throw new Error(`${file} has ${pieces.length - 1} times, not once:\n${from}`);
+  return pieces.join(to);
 }
 
 function flag(name) {
