@@ -88,7 +88,6 @@ const queue = new InProcessQueue();
 const unfinished = new Set<() => void>();
 /** Locks that this process has finished with but could not remove: held by nobody, whatever the disk says. */
 const finished = new Set<string>();
-let watchesExit = false;
 
 /**
  * Runs `body` as the only one, of all processes on all hosts that share the directory, that has the KB's lock.
@@ -255,7 +254,7 @@ async function acquire<T>(
   const leave = atExit(() => contender.leave());
   const leaveLine = (): void => {
     leave();
-    unfinished.delete(leave);
+    isOver(leave);
   };
   try {
     onDisk(`lock ${paths.directory}`, () => contender.join());
@@ -263,8 +262,8 @@ async function acquire<T>(
       wait.throwIfAborted();
       const result = onDisk(`lock ${paths.directory}`, () => contender.look());
       if ('directory' in result) {
-        unfinished.delete(leave);
-        unfinished.add(result.release);
+        atExit(result.release);
+        isOver(leave);
         return result;
       }
       if (isFirstLook) onDisk('queue the edit', () => waiter?.enqueue(contender.placeName));
@@ -310,7 +309,7 @@ async function pauseUnlessServed<T>(
 function giveBack(held: Held): void {
   try {
     held.release();
-    unfinished.delete(held.release);
+    isOver(held.release);
   } catch {
     // Tried again when the process exits; this process itself passes it over at once, see `complete`.
     finished.add(held.directory.id);
@@ -402,11 +401,14 @@ function onDisk<T>(doing: string, work: () => T): T {
   }
 }
 
+/** The process has a handler only while there is something to give back: a program that uses the library is left as it was. */
 function atExit(work: () => void): () => void {
-  if (!watchesExit) {
-    watchesExit = true;
-    process.on('exit', releaseAllSync);
-  }
+  if (unfinished.size === 0) process.on('exit', releaseAllSync);
   unfinished.add(work);
   return work;
+}
+
+function isOver(work: () => void): void {
+  unfinished.delete(work);
+  if (unfinished.size === 0) process.removeListener('exit', releaseAllSync);
 }
