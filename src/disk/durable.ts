@@ -93,9 +93,13 @@ export function namesIn(disk: Disk, directory: string): string[] {
   }
 }
 
-/** Removes what a killed `writeFileAtomic` left in a directory. Only for who is sure that no living process writes there. */
-export function removeTemporaryFiles(disk: Disk, directory: string): void {
-  for (const name of namesIn(disk, directory)) if (name.startsWith(TEMPORARY)) removeFile(disk, join(directory, name));
+/**
+ * Removes what a killed `writeFileAtomic` left in a directory. Only for who is sure that no living process writes there.
+ * @param hint of this file only
+ */
+export function removeTemporaryFiles(disk: Disk, directory: string, hint = ''): void {
+  const start = `${TEMPORARY}${hint}`;
+  for (const name of namesIn(disk, directory)) if (name.startsWith(start)) removeFile(disk, join(directory, name));
 }
 
 /** Removes a file; one that is not there is fine. */

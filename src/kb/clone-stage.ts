@@ -1,6 +1,14 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
-import { isErrno, namesIn, removeFile, removeTree, syncDirectory, writeFileAtomic } from '../disk/durable.js';
+import {
+  isErrno,
+  namesIn,
+  removeFile,
+  removeTemporaryFiles,
+  removeTree,
+  syncDirectory,
+  writeFileAtomic,
+} from '../disk/durable.js';
 import type { Disk } from '../disk/disk.js';
 import { updateIndex, type GitIndex, type IndexUpdate, type NewEntry } from '../git/index/index-file.js';
 import type { VolumeTraits } from '../git/init-repository.js';
@@ -112,6 +120,7 @@ function moveUp(disk: Disk, target: string, stage: string, traits: VolumeTraits,
     refreshTopLevel(disk, target, gitDir, traits);
     syncDirectory(disk, target);
     removeFile(disk, join(target, CLONE_RECORD));
+    removeTemporaryFiles(disk, target, CLONE_RECORD);
     disk.renameSync(gitDir, join(target, '.git'));
     syncDirectory(disk, target);
   }

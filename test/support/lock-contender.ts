@@ -39,6 +39,8 @@ export interface Scene {
   readonly pidNamespace?: string;
   readonly heartbeatMs?: number;
   readonly staleAfterMs?: number;
+  /** Says `ready`, and begins only after a line on stdin: the start of many processes is no part of the picture. */
+  readonly isCalled?: boolean;
 }
 
 const [, , locker = 'kb', mode = 'stress', directory = '.', count = '1', sceneText = '{}'] = process.argv;
@@ -103,10 +105,10 @@ function diskWithoutOthers(): Disk {
   const isOther = (name: string): boolean => name.startsWith('wait_') && name !== own;
   return new Proxy(nodeDisk, {
     get(target, call: keyof Disk) {
-      if (call === 'mkdirSync') {
-        return (path: string): void => {
-          if (basename(path).startsWith('wait_')) own = basename(path);
-          target.mkdirSync(path);
+      if (call === 'renameSync') {
+        return (from: string, to: string): void => {
+          if (basename(to).startsWith('wait_')) own = basename(to);
+          target.renameSync(from, to);
         };
       }
       if (call !== 'readdirSync') return target[call] as unknown;
@@ -186,9 +188,13 @@ async function stress(): Promise<void> {
   }
 }
 
-async function takeover(): Promise<void> {
+async function untilCalled(): Promise<void> {
   say('ready');
   await new Promise<void>((resolve) => process.stdin.once('data', () => resolve()));
+}
+
+async function takeover(): Promise<void> {
+  await untilCalled();
   const over = untilStdinEnds();
   if (locker === 'kb') {
     const request = { directory, operation: 'stress', timeoutMs: 1000 };
@@ -226,6 +232,7 @@ function takeOrder(): boolean {
 }
 
 async function serve(): Promise<void> {
+  if (scene.isCalled === true) await untilCalled();
   const log = openLog();
   const over = new AbortController();
   void untilStdinEnds().then(() => over.abort());

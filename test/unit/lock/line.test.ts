@@ -1,8 +1,9 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { LOCK_NAME, OWNER_FILE, SIDE_NAME } from '../../../src/lock/layout.js';
-import { readLine } from '../../../src/lock/line.js';
+import { nodeDisk, type Disk } from '../../../src/disk/disk.js';
+import { LOCK_NAME, LockPaths, OWNER_FILE, SIDE_NAME } from '../../../src/lock/layout.js';
+import { Place, readLine, readWaiter, sweepLeftovers } from '../../../src/lock/line.js';
 import { encodeOwner, type OwnerRecord } from '../../../src/lock/owner.js';
 import { worlds, type World } from '../../support/lock-actor.js';
 import { leftIn, madeUpOwner, makeKb } from '../../support/lock-fixtures.js';
@@ -84,6 +85,40 @@ describe('the line', () => {
     expect(bob?.look()).toBe(true);
     world.end();
     expect(leftIn(world.directory)).toEqual([]);
+  });
+
+  it('a place that is swept while it is made comes into the line whole or not at all', () => {
+    const directory = makeKb();
+    const paths = new LockPaths(directory);
+    let steps = 0;
+    const moveOnce = (from: string, to: string): void => {
+      steps += 1;
+      if (steps === 2 && existsSync(from)) nodeDisk.renameSync(from, to);
+    };
+    const joining = new Proxy(nodeDisk, {
+      get: (target, call: keyof Disk): unknown => {
+        if (call !== 'renameSync') return target[call];
+        return (from: string, to: string): void => {
+          if (basename(to).startsWith('wait_') && steps === 0) {
+            steps = 1;
+            // The holder has just removed the record, or what it took for it, when the joiner moves its place.
+            const sweeping = new Proxy(nodeDisk, {
+              get: (under, name: keyof Disk): unknown =>
+                name === 'unlinkSync' ? (path: string) => (under.unlinkSync(path), moveOnce(from, to)) : under[name],
+            });
+            sweepLeftovers(sweeping, paths, [basename(from)], '0'.repeat(32));
+            if (existsSync(to)) return;
+          }
+          target.renameSync(from, to);
+        };
+      },
+    });
+    const place = new Place(joining, paths, madeUpOwner('7'));
+    place.join();
+    expect(steps).toBe(2);
+    expect(readWaiter(nodeDisk, paths, { name: place.name, place: place.placeName, number: 1 })).toBeDefined();
+    place.leave();
+    expect(leftIn(directory)).toEqual([]);
   });
 
   it('reads only names that it made', () => {
