@@ -1,37 +1,11 @@
-import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
-import fc from 'fast-check';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Network } from '../support/crash-network.js';
+import { describe, it } from 'vitest';
 import { hasGitHttpBackend } from '../support/http-backend.js';
-import { histories, KNOWN_HISTORIES, type Step } from '../support/model-commands.js';
-import { ModelTemplate, playHistory } from '../support/model-world.js';
-import { makeTemporaryDirectory } from '../support/native-git.js';
+import { modelChecker } from '../support/model-check.js';
 
 describe.skipIf(!hasGitHttpBackend())('a KB with many processes (needs native git with http-backend)', () => {
-  let network: Network;
-  let template: ModelTemplate;
-  beforeAll(async () => {
-    const directory = join(makeTemporaryDirectory(), 'model');
-    mkdirSync(directory);
-    network = await Network.start(join(directory, 'live'));
-    template = await ModelTemplate.make(directory, network);
-  });
-  afterAll(() => network.close());
+  const check = modelChecker();
 
   // The whole form: test/reliability/model.test.ts
-  it('keeps what it promised, whatever is killed, stopped, damaged or pushed from elsewhere', async () => {
-    await fc.assert(
-      fc.asyncProperty(histories(12), async (steps) => {
-        expect(await playHistory(template, steps)).toEqual([]);
-      }),
-      {
-        numRuns: 25 + KNOWN_HISTORIES.length,
-        examples: KNOWN_HISTORIES.map((steps): [Step[]] => [steps]),
-        // The search for a smaller failing history ends before the test is ended: then nobody would see any.
-        interruptAfterTimeLimit: 100_000,
-        markInterruptAsFailure: true,
-      },
-    );
-  });
+  it('keeps what it promised, whatever is killed, stopped, damaged or pushed from elsewhere', () =>
+    check({ runs: 25, steps: 12, limitMs: 100_000 }));
 });
