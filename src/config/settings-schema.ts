@@ -1,10 +1,21 @@
 import { KbError } from '../errors.js';
 import { parseAuthor } from './author.js';
 import { parseDuration } from './duration.js';
+import { isPermalinkForm, PERMALINK_HOSTS } from './permalink-form.js';
 
 /** What a setting's text or YAML value must be. */
 export type SettingKind =
-  'text' | 'boolean' | 'duration' | 'branch' | 'remoteName' | 'folder' | 'file' | 'author' | 'logLevel' | 'logFormat';
+  | 'text'
+  | 'boolean'
+  | 'duration'
+  | 'branch'
+  | 'remoteName'
+  | 'folder'
+  | 'file'
+  | 'author'
+  | 'permalink'
+  | 'logLevel'
+  | 'logFormat';
 
 export interface SettingRow {
   /** The name in `kb config` and in `--json`. */
@@ -141,6 +152,14 @@ export const SETTINGS = [
     description: 'Form of log messages: text or json.',
   },
   {
+    key: 'permalink',
+    kind: 'permalink',
+    kbYaml: 'permalink',
+    userConfig: 'permalink',
+    description:
+      'Where files can be seen on the web: what the host runs (github, gitlab, gitea, forgejo, bitbucket, bitbucket-server, sourcehut), none, or an address such as https://host/{repo}/blob/{commit}/{path}#L{line}-L{end}.',
+  },
+  {
     key: 'notes.dir',
     kind: 'folder',
     kbYaml: 'notes.dir',
@@ -253,6 +272,8 @@ export function readSetting(row: SettingRow, raw: unknown, source: string): unkn
     case 'folder':
     case 'file':
       return asInnerPath(asText(raw, source), source, row.kind);
+    case 'permalink':
+      return asPermalinkForm(asText(raw, source), source);
     case 'logLevel':
     case 'logFormat':
       return asOneOf(asText(raw, source), ALLOWED[row.kind] ?? [], source);
@@ -279,6 +300,12 @@ function asBoolean(raw: unknown, source: string): boolean {
 function asOneOf(text: string, allowed: readonly string[], source: string): string {
   const value = text.trim().toLowerCase();
   return allowed.includes(value) ? value : refuse(text, source, `one of ${allowed.join(', ')}`);
+}
+
+function asPermalinkForm(text: string, source: string): string {
+  if (isPermalinkForm(text)) return text;
+  const address = 'an http or https address with {commit} and {path}, without a user';
+  return refuse(text, source, `one of ${PERMALINK_HOSTS.join(', ')}, none, or ${address}`);
 }
 
 /** The part of git-check-ref-format(1) that also keeps a name from being taken for an option or a path. */

@@ -37,6 +37,8 @@ export interface Settings {
   readonly gitTimeoutMs: number;
   readonly logLevel: LogLevel;
   readonly logFormat: 'text' | 'json';
+  /** Where files can be seen on the web, see permalink-form.ts; undefined: told by the remote's URL. */
+  readonly permalink?: string;
   readonly notes: {
     readonly dir?: string;
     /** Folder of templates. */
@@ -184,6 +186,7 @@ function toSettings(found: ReadonlyMap<string, Found>): Settings {
     gitTimeoutMs: value('gitTimeout'),
     logLevel: value('logLevel'),
     logFormat: value('logFormat'),
+    ...optional('permalink', 'permalink'),
     notes: {
       ...optional('dir', 'notes.dir'),
       templates: value('notes.templates'),

@@ -92,7 +92,7 @@ export async function editFile(kb: Kb, request: EditRequest): Promise<EditResult
     url:
       upstream === undefined || !done.landed || done.commit === null
         ? null
-        : permalink(upstream.url, done.commit, path),
+        : permalink(upstream.url, done.commit, path, { form: kb.settings.permalink }),
     wikilink: `[[${path.replace(/\.md$/, '').replace(/^.*\//, '')}]]`,
     durationMs: Math.round(clock.monotonic() - start - changeMs),
   };

@@ -62,7 +62,8 @@ export async function addNote(kb: Kb, request: NoteRequest): Promise<NoteResult>
     queued: false,
     position: null,
     batch: landed ? batch : 0,
-    url: upstream === undefined || !landed ? null : permalink(upstream.url, commit, path),
+    url:
+      upstream === undefined || !landed ? null : permalink(upstream.url, commit, path, { form: kb.settings.permalink }),
     wikilink: `[[${path.replace(/\.md$/, '').replace(/^.*\//, '')}]]`,
     changes: change === 'none' ? [] : [{ path, kind: change }],
     waitedMs,
