@@ -15,6 +15,7 @@ import { deadWordProbe } from '../lock/process-word.js';
 import { advance, removeJournal, treeOf, writeJournal } from './advance.js';
 import type { ConflictPolicy, Settled } from './apply-changes.js';
 import type { Batch } from './batch.js';
+import { ALL_AT_ONCE } from './deepen.js';
 import { Exchange, type Sight } from './exchange.js';
 import type { Hold } from './hold.js';
 import { integrate, type Integrated } from './integrate.js';
@@ -251,13 +252,17 @@ class Cycle {
     known: Oid | undefined,
   ): Promise<Planned> {
     const { kb, batch } = this;
-    if (batch === undefined) return guess ?? this.planUpon(sight.tip, known);
+    if (batch === undefined) return guess ?? this.planUpon(sight.tip, known, exchange);
     const wasInDoubt = batch.isInDoubt;
     if (wasInDoubt) this.settleInherited(batch, { tip: sight.tip });
     const isNew = this.mayPush && batch.takeWaiting();
     const isBlind = sight.tip !== undefined && kb.shallow().size > 0 && batch.missesKeys(this.tipAt(sight.tip));
-    if (isBlind) await exchange.bringHistory(sight.tip);
-    if (guess === undefined || wasInDoubt || isBlind) return this.planUpon(sight.tip, known);
+    if (isBlind) {
+      // A new key is in no commit: only the whole history can say so.
+      const isWhole = (): boolean => kb.shallow().size === 0;
+      await exchange.deepen(sight.tip, 'to look for the key', isWhole, ALL_AT_ONCE);
+    }
+    if (guess === undefined || wasInDoubt || isBlind) return this.planUpon(sight.tip, known, exchange);
     return isNew ? this.planRiders(guess, 'new') : guess;
   }
 
@@ -291,7 +296,7 @@ class Cycle {
     await new Promise(setImmediate); // lets the request leave first
     this.safeIndex();
     const isWorthGuessing = exchange.lastInDoubt === undefined && this.hasOwn();
-    const guess = isWorthGuessing ? await this.planUpon(seen, seen).catch(() => undefined) : undefined;
+    const guess = isWorthGuessing ? await this.planUpon(seen, seen, undefined).catch(() => undefined) : undefined;
     const sight = await looking;
     return { sight, guess: sight.tip === seen ? guess : undefined };
   }
@@ -327,13 +332,28 @@ class Cycle {
   /**
    * @param remote the remote branch as it is
    * @param known as it was when this cycle began
+   * @param exchange asks for more history where the two sides do not meet in what is here; undefined: that fails
    */
-  private async planUpon(remote: Oid | undefined, known: Oid | undefined): Promise<Planned> {
-    const staged = new StagedObjects(this.kb.objects);
+  private async planUpon(
+    remote: Oid | undefined,
+    known: Oid | undefined,
+    exchange: Exchange | undefined,
+  ): Promise<Planned> {
+    const { kb } = this;
+    const staged = new StagedObjects(kb.objects);
     this.remade.clear();
     const together = await integrate({
       staged,
-      shallow: this.kb.shallow(),
+      shallow: kb.shallow(),
+      ...(exchange === undefined || remote === undefined
+        ? {}
+        : {
+            deepen: async (isEnough): Promise<ReadonlySet<Oid>> => {
+              const why = 'to find where local and remote history meet';
+              await exchange.deepen(remote, why, () => isEnough(kb.shallow()));
+              return kb.shallow();
+            },
+          }),
       local: this.edits?.commit ?? this.branch.commit,
       remote,
       tracking: known,

@@ -1,13 +1,13 @@
 import { KbError } from '../errors.js';
 import type { Oid } from '../git/ids.js';
-import { commitsSince, isAncestor, writeShallow } from '../git/objects/history.js';
+import { commitsSince, isAncestor } from '../git/objects/history.js';
 import { objectsToSend } from '../git/objects/objects-to-send.js';
-import type { FetchRequest, Remote } from '../remote/remote.js';
+import type { Remote } from '../remote/remote.js';
 import { retryDelays } from '../remote/retry.js';
 import { connect } from './connect.js';
-import { watchSpace } from './free-space.js';
+import { deepenUntil, type DeepeningSteps } from './deepen.js';
+import { fetchObjects } from './fetch-objects.js';
 import type { Kb, Upstream } from './open.js';
-import { ProgressMeter } from './progress-meter.js';
 
 export interface ExchangeRules {
   readonly operation: string;
@@ -165,11 +165,12 @@ export class Exchange {
     this.remote.close();
   }
 
-  /** Makes a shallow history whole: what was asked about may lie where it ends (one request). */
-  async bringHistory(tip: Oid): Promise<void> {
-    const { kb } = this;
-    kb.surroundings.report({ kind: 'step', text: 'fetching the whole history, to look for the key' });
-    await this.receive({ wants: [tip], haves: [tip], shallow: kb.shallow(), deepenTo: 'full' });
+  /**
+   * Brings in more of the remote branch's history, until there is enough of it.
+   * @see deepenUntil
+   */
+  deepen(tip: Oid, why: string, isEnough: () => boolean, steps?: DeepeningSteps): Promise<boolean> {
+    return deepenUntil(this.kb, this.remote, { tip, why, isEnough, steps });
   }
 
   /** Objects are stored and verified before any ref names them: a fetch that is cut leaves nothing behind. */
@@ -177,42 +178,8 @@ export class Exchange {
     const { kb } = this;
     if (!this.rules.mayPull) throw this.movedWithoutPull();
     const haves = [...new Set([seen, own].filter((oid) => oid !== undefined))];
-    if (tip !== own) await this.receive({ wants: [tip], haves, shallow: kb.shallow() });
+    if (tip !== own) await fetchObjects(kb, this.remote, { wants: [tip], haves, shallow: kb.shallow() });
     this.remember(tip);
-  }
-
-  private async receive(request: Omit<FetchRequest, 'sink' | 'onProgress'>): Promise<void> {
-    const { kb, remote } = this;
-    const space = watchSpace(kb.surroundings.disk, kb.gitDir, `fetch into ${kb.root}`);
-    const meter = new ProgressMeter(kb.surroundings.clock, kb.surroundings.report);
-    const receiver = kb.objects.receivePack({
-      beforeWrite: (bytes, received) => space?.follow(received, bytes),
-      onProgress: ({ phase, objects: done, total, bytes }) => meter.follow(phase, { done, total, bytes }),
-    });
-    try {
-      const result = await remote.fetch({
-        ...request,
-        sink: receiver,
-        onProgress: ({ phase, done, total, bytes }) => {
-          // What is received, the receiver counts itself.
-          if (done !== undefined) meter.follow(phase, { done, total: total ?? 0, bytes });
-        },
-      });
-      if (result.empty) receiver.abort();
-      else receiver.finish();
-      this.noteShallow(result);
-    } catch (error) {
-      receiver.abort();
-      throw error;
-    }
-  }
-
-  private noteShallow(result: { readonly shallow: readonly Oid[]; readonly unshallow: readonly Oid[] }): void {
-    const { kb } = this;
-    if (result.shallow.length === 0 && result.unshallow.length === 0) return;
-    const shallow = new Set([...kb.shallow(), ...result.shallow]);
-    for (const oid of result.unshallow) shallow.delete(oid);
-    writeShallow(kb.surroundings.disk, kb.gitDir, shallow, kb.lockMarks);
   }
 
   private movedWithoutPull(): KbError {

@@ -1,7 +1,7 @@
 import { KbError } from '../errors.js';
 import { EMPTY_TREE, type Oid } from '../git/ids.js';
 import { readCommit, serializeCommit, type Commit, type Signature } from '../git/objects/commit.js';
-import { commitsSince, isAncestor, mergeBases } from '../git/objects/history.js';
+import { commitsSince, isAncestor, meetingOf } from '../git/objects/history.js';
 import type { ObjectSource } from '../git/objects/object.js';
 import type { StagedObjects } from '../git/objects/staged.js';
 import { diffTrees } from '../git/objects/tree-diff.js';
@@ -11,6 +11,11 @@ import { applyChanges, type Conflict, type ConflictRules, type Settled } from '.
 export interface IntegrateRequest {
   readonly staged: StagedObjects;
   readonly shallow: ReadonlySet<Oid>;
+  /**
+   * Brings in history until there is enough, or no more to be had; gives what is shallow then. Without it, histories
+   * that do not meet here are an error.
+   */
+  readonly deepen?: (isEnough: (shallow: ReadonlySet<Oid>) => boolean) => Promise<ReadonlySet<Oid>>;
   /** The local branch, with uncommitted edits as a commit on top where the cycle takes them along. */
   readonly local: Oid | undefined;
   /** The remote branch as just fetched. */
@@ -59,22 +64,62 @@ export async function integrate(request: IntegrateRequest): Promise<Integrated> 
   if (local === undefined)
     return { ...nothing, tip: remote, pulled: commitsSince(staged, undefined, remote, shallow).commits.length };
 
-  const bases = mergeBases(staged, local, remote, shallow);
-  const pulled = bases.includes(remote) ? 0 : commitsSince(staged, bases[0], remote, shallow).commits.length;
-  if (bases.includes(local)) return { ...nothing, tip: remote, pulled };
+  const { bases, shallow: known, isDropped } = await findBases({ ...request, local, remote });
+  const within = { ...request, shallow: known };
+  const pulled = bases.includes(remote) ? 0 : commitsSince(staged, bases[0], remote, known).commits.length;
+  if (bases.includes(local) && !isDropped) return { ...nothing, tip: remote, pulled };
 
   // Where the remote was rewritten, the commits that it dropped are not ours to bring back: only what
   // came after the last state seen there is local work.
-  const knowsTracking = tracking !== undefined && isAncestor(staged, tracking, local, shallow);
-  const rewritten = knowsTracking && !isAncestor(staged, tracking, remote, shallow);
+  const knowsTracking = tracking !== undefined && isAncestor(staged, tracking, local, known);
+  const rewritten = knowsTracking && !isAncestor(staged, tracking, remote, known);
   if (bases.includes(remote) && !rewritten) return { ...nothing, tip: local };
   const fork = rewritten ? tracking : bases[0];
   if (fork === local) return { ...nothing, tip: remote, pulled, rewritten };
-  const own = commitsSince(staged, fork, local, shallow);
+  const own = commitsSince(staged, fork, local, known);
   const done = own.hasMerges
-    ? mergeOnto(request, local, remote, bases[0])
-    : await replayOnto(request, own.commits, remote, bases[0]);
+    ? mergeOnto(within, local, remote, bases[0])
+    : await replayOnto(within, own.commits, remote, bases[0]);
   return { ...done, pulled, rewritten };
+}
+
+/**
+ * Where local and remote history meet.
+ *
+ * Invariant: bases are only given when the whole history would give the same ones. Where it ends too early, and ends
+ * are all there is, a replay would take all files of the oldest commit for a local edit, and bring back what others
+ * have deleted. (Broken by: test/integration/deepening.test.ts)
+ * @throws KbError E_UNSAFE_STATE when it cannot be found out
+ */
+async function findBases(
+  request: IntegrateRequest & { readonly local: Oid; readonly remote: Oid },
+): Promise<{ bases: readonly Oid[]; shallow: ReadonlySet<Oid>; isDropped: boolean }> {
+  const { staged, local, remote, tracking } = request;
+  let { shallow } = request;
+  let meeting = meetingOf(staged, local, remote, shallow);
+  if (meeting.openEnds.length > 0 && request.deepen !== undefined) {
+    const isEnough = (now: ReadonlySet<Oid>): boolean =>
+      (meeting = meetingOf(staged, local, remote, now)).openEnds.length === 0;
+    shallow = await request.deepen(isEnough);
+    meeting = meetingOf(staged, local, remote, shallow);
+  }
+  if (meeting.openEnds.length === 0) return { bases: meeting.bases, shallow, isDropped: false };
+  // The remote dropped what it held, and has it no more: what came here after it was last seen is local work all the
+  // same, and that state is what both sides come from.
+  const isRemoteWhole = meeting.openEnds.every(({ of }) => of === 'a');
+  if (request.deepen !== undefined && isRemoteWhole && tracking !== undefined) {
+    const isDropped = !isAncestor(staged, tracking, remote, shallow);
+    if (isDropped && isAncestor(staged, tracking, local, shallow)) return { bases: [tracking], shallow, isDropped };
+  }
+  const ends = meeting.openEnds.map(({ commit }) => commit);
+  throw new KbError(
+    'E_UNSAFE_STATE',
+    `where local and remote history meet cannot be told: history ends at ${ends[0]?.slice(0, 10) ?? ''} here, and the remote has no more of it`,
+    {
+      hint: 'save local work elsewhere, and clone anew with: kb clone --depth full',
+      details: { ends: ends.slice(0, 100) },
+    },
+  );
 }
 
 async function replayOnto(

@@ -30,6 +30,11 @@ export interface FetchRequest {
   readonly depth?: number;
   /** Make a shallow history whole. Not together with `depth`. */
   readonly deepenTo?: 'full';
+  /**
+   * Commits to have in addition below each commit of `shallow` that the remote's branches lead to. Not together with
+   * `depth` or `deepenTo`. A remote that cannot do this may send all.
+   */
+  readonly deepenBy?: number;
   /** Gets the raw bytes of the pack, in order. What it throws ends the fetch and is passed on. */
   readonly sink: { write(chunk: Uint8Array): void };
   readonly onProgress?: (progress: FetchProgress) => void;

@@ -20,6 +20,7 @@ interface DrawnCommit {
 
 interface Step {
   readonly want: number;
+  /** A negative number: so many more below where history ends. */
   readonly depth: number | 'full' | undefined;
 }
 
@@ -30,7 +31,12 @@ const drawnCommit: fc.Arbitrary<DrawnCommit> = fc.record({
 });
 const step: fc.Arbitrary<Step> = fc.record({
   want: fc.nat({ max: 100 }),
-  depth: fc.oneof(fc.constant(undefined), fc.integer({ min: 1, max: 4 }), fc.constant('full' as const)),
+  depth: fc.oneof(
+    fc.constant(undefined),
+    fc.integer({ min: 1, max: 4 }),
+    fc.integer({ min: -3, max: -1 }),
+    fc.constant('full' as const),
+  ),
 });
 
 /** Writes the history into a bare repository; gives the ids of its commits in order. */
@@ -86,7 +92,13 @@ describe.skipIf(!nativeGit.available)(
                 haves,
                 shallow,
                 sink: receiver,
-                ...(depth === undefined ? {} : depth === 'full' ? { deepenTo: 'full' } : { depth }),
+                ...(depth === undefined
+                  ? {}
+                  : depth === 'full'
+                    ? { deepenTo: 'full' }
+                    : depth < 0
+                      ? { deepenBy: -depth }
+                      : { depth }),
               });
               if (result.empty) receiver.abort();
               else receiver.finish();
@@ -98,7 +110,12 @@ describe.skipIf(!nativeGit.available)(
               else rmSync(join(ours, 'shallow'), { force: true });
               refs.update({ name: branchRef(`step${number}`), to: oid, message: 'test', who: 'A <a@b> 1 +0000' });
 
-              const nativeDepth = depth === undefined ? [] : [`--depth=${depth === 'full' ? 2_147_483_647 : depth}`];
+              const nativeDepth =
+                depth === undefined
+                  ? []
+                  : depth !== 'full' && depth < 0
+                    ? [`--deepen=${-depth}`]
+                    : [`--depth=${depth === 'full' ? 2_147_483_647 : depth}`];
               git(theirs, [
                 'fetch',
                 '-q',

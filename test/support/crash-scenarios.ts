@@ -40,6 +40,17 @@ function remoteEdits(work: string): void {
   symlinkSync('diary.md', join(work, 'link.md'));
 }
 
+/** So many commits that one request brings only some of them. */
+function growRemote({ remote }: Site, count: number): void {
+  const start = git(remote, ['rev-parse', 'main']).trim();
+  const stream = Array.from(
+    { length: count },
+    (_, n) =>
+      `commit refs/heads/main\ncommitter A <a@b> ${1_800_000_000 + n} +0000\ndata 4\nGrow\n${n === 0 ? `from ${start}\n` : ''}M 644 inline grown.md\ndata 2\n${String(n).padStart(2, '0')}\n`,
+  );
+  git(remote, ['fast-import', '--quiet'], { input: stream.join('') });
+}
+
 function localEdits(site: Site): void {
   write(site.kb, {
     'diary.md': LINES.replace('line 10\n', 'line 10, locally\n'),
@@ -137,6 +148,19 @@ export const SCENARIOS: readonly Scenario[] = [
     },
     act: (_stage, { world }) => syncOnce(world, { direction: 'pull' }),
     meanwhile: ({ site }) => void git(site.remote, ['update-ref', 'refs/heads/main', 'refs/keep/later']),
+    lands: 'always',
+  },
+  {
+    // The end of history moves by steps of its own: objects, then `shallow`.
+    name: 'a sync that needs more history',
+    prepare: async ({ site }) => {
+      await startKb(site);
+      localEdits(site);
+      pushFromElsewhere(site, remoteEdits);
+      growRemote(site, 20);
+      git(site.kb, ['fetch', '-q', '--depth=1', `file://${site.remote}`, '+main:refs/remotes/origin/main']);
+    },
+    act: (_stage, { world }) => syncOnce(world),
     lands: 'always',
   },
   {

@@ -27,8 +27,37 @@ export function readShallow(disk: Disk, gitDir: string): Set<Oid> {
  * @throws KbError E_UNSAFE_STATE when somebody else holds the lock; E_STORAGE
  */
 export function writeShallow(disk: Disk, gitDir: string, shallow: ReadonlySet<Oid>, marks?: LockMarks): void {
+  replaceShallow(disk, gitDir, () => shallow, marks);
+}
+
+/**
+ * Adds commits to the list and takes others off, under git's own lock from the reading on: a `git fetch --unshallow`
+ * meanwhile would otherwise be undone in the list, and its commits be cut off again.
+ * @throws KbError E_UNSAFE_STATE when somebody else holds the lock; E_STORAGE, E_CORRUPT
+ */
+export function moveShallow(
+  disk: Disk,
+  gitDir: string,
+  change: { readonly shallow: Iterable<Oid>; readonly unshallow: Iterable<Oid> },
+  marks?: LockMarks,
+): void {
+  const changed = (): ReadonlySet<Oid> => {
+    const shallow = new Set([...readShallow(disk, gitDir), ...change.shallow]);
+    for (const oid of change.unshallow) shallow.delete(oid);
+    return shallow;
+  };
+  replaceShallow(disk, gitDir, changed, marks);
+}
+
+function replaceShallow(
+  disk: Disk,
+  gitDir: string,
+  change: () => ReadonlySet<Oid>,
+  marks: LockMarks | undefined,
+): void {
   const lock = LockFile.acquire(disk, `${gitDir}/shallow`, marks === undefined ? {} : { marks });
   try {
+    const shallow = change();
     if (shallow.size === 0) return removeFile(disk, `${gitDir}/shallow`);
     lock.write(
       Buffer.from(
@@ -81,19 +110,38 @@ export function commitsSince(
 
 /**
  * The best common ancestors: none of them is an ancestor of another. Several where histories cross, none where they
- * do not meet (or the place lies beyond a shallow clone's end).
+ * do not meet (or the place lies beyond a shallow clone's end: see {@link meetingOf}).
  * @throws KbError E_CORRUPT when a commit is missing
  */
 export function mergeBases(source: ObjectSource, a: Oid, b: Oid, shallow: ReadonlySet<Oid>): Oid[] {
-  if (a === b) return [a];
+  return [...meetingOf(source, a, b, shallow).bases];
+}
+
+/** Where two histories meet, as far as they are here. */
+export interface Meeting {
+  readonly bases: readonly Oid[];
+  /**
+   * Commits at which one of the two ends here and goes on elsewhere, before it met the other. Where there are any, the
+   * whole history could give other bases; without any it would give the same.
+   */
+  readonly openEnds: readonly { readonly commit: Oid; readonly of: 'a' | 'b' }[];
+}
+
+/** @throws KbError E_CORRUPT when a commit is missing */
+export function meetingOf(source: ObjectSource, a: Oid, b: Oid, shallow: ReadonlySet<Oid>): Meeting {
+  if (a === b) return { bases: [a], openEnds: [] };
   const commits = new Commits(source, shallow);
-  if (chainBetween(commits, a, b) !== undefined) return [a];
-  if (chainBetween(commits, b, a) !== undefined) return [b];
-  const common = paintCommon(commits, a, b);
+  if (chainBetween(commits, a, b) !== undefined) return { bases: [a], openEnds: [] };
+  if (chainBetween(commits, b, a) !== undefined) return { bases: [b], openEnds: [] };
+  const { common, openEnds } = paint(commits, a, b);
+  // One that is the other itself is the only best one, whatever lies behind it.
+  const itself = common.find((oid) => oid === a || oid === b);
+  if (itself !== undefined) return { bases: [itself], openEnds: [] };
   // clocks that went wrong can bring up a base that lies behind another one
-  return common.filter(
+  const bases = common.filter(
     (oid) => !common.some((other) => other !== oid && paintCommon(commits, oid, other).includes(oid)),
   );
+  return { bases, openEnds };
 }
 
 /** Longer chains are left to the general walk. */
@@ -117,6 +165,8 @@ function chainBetween(commits: Commits, base: Oid, tip: Oid): Oid[] | undefined 
 /** Reads each commit once, and ends history where a shallow clone does. */
 class Commits {
   private readonly known = new Map<Oid, CommitLinks>();
+  /** The commits at which history ends here and goes on elsewhere, of those that were looked at. */
+  readonly cut = new Set<Oid>();
 
   constructor(
     private readonly source: ObjectSource,
@@ -127,7 +177,10 @@ class Commits {
     let links = this.known.get(oid);
     if (links === undefined) {
       links = readCommitLinks(this.source, oid);
-      if (this.shallow.has(oid)) links = { parents: [], date: links.date };
+      if (this.shallow.has(oid)) {
+        if (links.parents.length > 0) this.cut.add(oid);
+        links = { parents: [], date: links.date };
+      }
       this.known.set(oid, links);
     }
     return links;
@@ -145,11 +198,15 @@ const BEHIND = 4;
  * (The same idea as git's `paint_down_to_common`.)
  */
 function paintCommon(commits: Commits, a: Oid, b: Oid): Oid[] {
+  return paint(commits, a, b).common;
+}
+
+function paint(commits: Commits, a: Oid, b: Oid): { common: Oid[]; openEnds: Meeting['openEnds'] } {
   const colours = new Map<Oid, number>();
   const found = new Set<Oid>();
   const queue = new NewestFirst(commits);
   let interesting = 0;
-  const paint = (oid: Oid, colour: number): void => {
+  const reach = (oid: Oid, colour: number): void => {
     const before = colours.get(oid) ?? 0;
     const after = before | colour;
     if (after === before) return;
@@ -161,9 +218,9 @@ function paintCommon(commits: Commits, a: Oid, b: Oid): Oid[] {
       if ((after & BEHIND) === 0) interesting++;
     }
   };
-  paint(a, FROM_A);
-  paint(b, FROM_B);
-  while (interesting > 0) {
+  reach(a, FROM_A);
+  reach(b, FROM_B);
+  const step = (): void => {
     const oid = queue.take();
     let colour = colours.get(oid) ?? 0;
     if ((colour & BEHIND) === 0) interesting--;
@@ -171,9 +228,24 @@ function paintCommon(commits: Commits, a: Oid, b: Oid): Oid[] {
       if ((colour & BEHIND) === 0) found.add(oid);
       colour |= BEHIND;
     }
-    for (const parent of commits.links(oid).parents) paint(parent, colour);
-  }
-  return [...found].filter((oid) => ((colours.get(oid) ?? 0) & BEHIND) === 0);
+    for (const parent of commits.links(oid).parents) reach(parent, colour);
+  };
+  const isOver = (): boolean => interesting === 0;
+  while (!isOver()) step();
+  // Reached from both sides it is a base, or behind one: what follows is behind one too.
+  const openEnds = (): Meeting['openEnds'] =>
+    [...commits.cut].flatMap((commit): Meeting['openEnds'] => {
+      const colour = colours.get(commit) ?? 0;
+      return colour === FROM_A ? [{ commit, of: 'a' }] : colour === FROM_B ? [{ commit, of: 'b' }] : [];
+    });
+  // Where clocks are wrong an end may have been reached before the base that it lies behind.
+  if (found.size > 0 && openEnds().length > 0) while (!queue.isEmpty) step();
+  return { common: [...found].filter((oid) => ((colours.get(oid) ?? 0) & BEHIND) === 0), openEnds: openEnds() };
+}
+
+/** All that is reachable from `tip`, itself included. @throws KbError E_CORRUPT when a commit is missing */
+export function reachableFrom(source: ObjectSource, tip: Oid, shallow: ReadonlySet<Oid>): ReadonlySet<Oid> {
+  return reachable(new Commits(source, shallow), tip);
 }
 
 function reachable(commits: Commits, tip: Oid): Set<Oid> {

@@ -11,6 +11,8 @@ import { parseProgress, readSideband } from './sideband.js';
 
 /** "Make it whole" on the wire: git's INFINITE_DEPTH (gitprotocol-pack(5), shallow). */
 const WHOLE_HISTORY = 0x7fffffff;
+/** The same word as an argument of v2 and as a capability of v0: `deepen` counts from where history ends now. */
+const DEEPEN_RELATIVE = 'deepen-relative';
 
 /**
  * The request `fetch` of protocol v2 (gitprotocol-v2(5), "fetch"), negotiation finished in one round: all
@@ -35,8 +37,12 @@ export function fetchRequestV2(request: FetchRequest, agent: string): Buffer {
  * then answers `done` with one ACK or NAK and the pack.
  * @throws KbError E_NETWORK when the server is too old for what is needed
  */
-export function fetchRequestV0(request: FetchRequest, agent: string, capabilities: Capabilities): Buffer {
+export function fetchRequestV0(wanted: FetchRequest, agent: string, capabilities: Capabilities): Buffer {
   if (!capabilities.has('side-band-64k')) throw tooOld('side-band-64k');
+  const { deepenBy, ...others } = wanted;
+  // Counted from the tips, a small number would cut off what is here already.
+  const request: FetchRequest =
+    deepenBy === undefined || capabilities.has(DEEPEN_RELATIVE) ? wanted : { ...others, deepenTo: 'full' };
   const needsShallow = request.shallow.size > 0 || isDeepening(request);
   if (needsShallow && !capabilities.has('shallow')) throw tooOld('shallow');
   const words = ['side-band-64k', ...features(request)].filter((word) => capabilities.has(word));
@@ -97,11 +103,16 @@ export async function readFetchReplyV0(
 }
 
 function features(request: FetchRequest): string[] {
-  return ['thin-pack', 'ofs-delta', ...(request.onProgress === undefined ? ['no-progress'] : [])];
+  return [
+    'thin-pack',
+    'ofs-delta',
+    ...(request.onProgress === undefined ? ['no-progress'] : []),
+    ...(request.deepenBy === undefined ? [] : [DEEPEN_RELATIVE]),
+  ];
 }
 
 function shallowLines(request: FetchRequest): Buffer[] {
-  const depth = request.deepenTo === 'full' ? WHOLE_HISTORY : request.depth;
+  const depth = request.deepenTo === 'full' ? WHOLE_HISTORY : (request.deepenBy ?? request.depth);
   return [
     ...[...request.shallow].map((oid) => pktLine(`shallow ${oid}\n`)),
     ...(depth === undefined ? [] : [pktLine(`deepen ${depth}\n`)]),
@@ -109,7 +120,7 @@ function shallowLines(request: FetchRequest): Buffer[] {
 }
 
 function isDeepening(request: FetchRequest): boolean {
-  return request.depth !== undefined || request.deepenTo !== undefined;
+  return request.depth !== undefined || request.deepenTo !== undefined || request.deepenBy !== undefined;
 }
 
 async function readShallowInfo(

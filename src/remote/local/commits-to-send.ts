@@ -13,6 +13,8 @@ export interface HistoryRequest {
   readonly sourceShallow: ReadonlySet<Oid>;
   /** Commits from each want on, 1 = the wants alone; `full` = down to the roots even below `receiverShallow`. */
   readonly depth?: number | 'full' | undefined;
+  /** Instead of `depth`: commits to have in addition below each of `receiverShallow`. */
+  readonly deepenBy?: number | undefined;
 }
 
 export interface HistoryAnswer {
@@ -42,13 +44,19 @@ export function commitsToSend(source: ObjectSource, request: HistoryRequest): Hi
     return found;
   };
   const parentsHere = (oid: Oid): readonly Oid[] => (request.sourceShallow.has(oid) ? [] : linksOf(oid).parents);
-  const deepening = request.depth !== undefined;
-  const within =
-    typeof request.depth === 'number' ? commitsWithin(request.wants, request.depth, parentsHere) : undefined;
+  const deepening = request.depth !== undefined || request.deepenBy !== undefined;
+  const boundary = [...request.receiverShallow].filter((oid) => source.has(oid));
+  const limit =
+    request.deepenBy === undefined
+      ? typeof request.depth === 'number'
+        ? { steps: request.depth, from: request.wants }
+        : undefined
+      : { steps: request.deepenBy + 1, from: boundary };
+  const within = limit === undefined ? undefined : commitsWithin(limit.from, limit.steps, parentsHere);
 
   const isCut = (oid: Oid): boolean => {
     if (request.sourceShallow.has(oid)) return true;
-    if (within !== undefined) return within.get(oid) === request.depth;
+    if (within !== undefined) return within.get(oid) === limit?.steps;
     return !deepening && request.receiverShallow.has(oid);
   };
 
@@ -71,10 +79,8 @@ export function commitsToSend(source: ObjectSource, request: HistoryRequest): Hi
   };
   for (const oid of request.haves) mark(oid, KNOWN);
   for (const oid of request.wants) mark(oid, WANTED);
-  if (request.depth === 'full') {
-    // whole means all of the receiver's history, also branches that it does not ask for now
-    for (const oid of request.receiverShallow) if (source.has(oid)) mark(oid, WANTED);
-  }
+  // deeper, or whole, means all of the receiver's history, also branches that it does not ask for now
+  if (request.depth === 'full' || request.deepenBy !== undefined) for (const oid of boundary) mark(oid, WANTED);
 
   while (open > 0) {
     const oid = queue.pop();

@@ -106,6 +106,7 @@ export class LocalRemote implements Remote {
         receiverShallow: request.shallow,
         sourceShallow: readShallow(this.disk, this.repository.gitDir),
         depth: request.deepenTo ?? request.depth,
+        deepenBy: request.deepenBy,
       });
       const oids = new Set<Oid>();
       const collect = async (found: Iterable<Oid>): Promise<void> => {

@@ -7,7 +7,9 @@ import { serializeCommit } from '../../../../src/git/objects/commit.js';
 import {
   commitsSince,
   isAncestor,
+  meetingOf,
   mergeBases,
+  moveShallow,
   readShallow,
   writeShallow,
 } from '../../../../src/git/objects/history.js';
@@ -89,6 +91,28 @@ describe('mergeBases and isAncestor', () => {
   });
 });
 
+describe('meetingOf, where history ends too early', () => {
+  const openEnds = (text: string, a: string, b: string, shallow: string): string => {
+    const { source, ids, names } = graph(text);
+    const meeting = meetingOf(source, at(ids, a), at(ids, b), new Set(shallow.split(' ').map((name) => at(ids, name))));
+    return meeting.openEnds.map(({ commit, of }) => `${names([commit])} of ${of}`).join(', ');
+  };
+
+  it.each([
+    ['neither side reaches the other', FORK, 'c', 'y', 'c x', 'x of b, c of a'],
+    ['one side ends, the other is whole', FORK, 'c', 'y', 'c', 'c of a'],
+    ['a base is there, and a better one may lie behind an end', 'a:\nb: a\nm: a b\ny: b', 'm', 'y', 'y', 'y of b'],
+    ['they meet where history ends', FORK, 'c', 'y', 'b', ''],
+    ['they meet before it ends', FORK, 'c', 'y', 'a', ''],
+    ['they meet before it ends, by clocks that are wrong', 'a:\nb: a\nc: b @9000\nd: c @9000\nx: c', 'd', 'x', 'b', ''],
+    ['one holds the other', LINEAR, 'e', 'c', 'c', ''],
+    ['one holds the other, through a merge beside an end', FORK, 'm', 'y', 'c', ''],
+    ['it ends at a root: nothing is missing', UNRELATED, 'b', 'y', 'a x', ''],
+  ])('%s', (_what, text, a, b, shallow, expected) => {
+    expect(openEnds(text, a, b, shallow)).toBe(expected);
+  });
+});
+
 describe('commitsSince', () => {
   it.each([
     [LINEAR, undefined, 'e', 'a b c d e', false],
@@ -126,6 +150,15 @@ describe('the list of shallow commits', () => {
     writeShallow(nodeDisk, gitDir, new Set());
     expect(existsSync(join(gitDir, 'shallow'))).toBe(false);
     expect(existsSync(join(gitDir, 'shallow.lock'))).toBe(false);
+  });
+
+  it('is changed as it is when the lock is ours', () => {
+    const gitDir = makeTemporaryDirectory();
+    writeShallow(nodeDisk, gitDir, new Set([one]));
+    moveShallow(nodeDisk, gitDir, { shallow: [two], unshallow: [one] });
+    expect(readShallow(nodeDisk, gitDir)).toEqual(new Set([two]));
+    moveShallow(nodeDisk, gitDir, { shallow: [], unshallow: [two, one] });
+    expect(existsSync(join(gitDir, 'shallow'))).toBe(false);
   });
 
   it('respects the lock of another git', () => {

@@ -65,6 +65,7 @@ interface Case {
   readonly receiverShallow?: string;
   readonly sourceShallow?: string;
   readonly depth?: HistoryRequest['depth'];
+  readonly deepenBy?: number;
   readonly sent: string;
   readonly shallow?: string;
   readonly unshallow?: string;
@@ -113,6 +114,38 @@ const cases: Case[] = [
     sent: 'cd',
     shallow: 'c',
     unshallow: 'e',
+  },
+  {
+    name: 'two more below where history ends',
+    history: LINE,
+    wants: 'e',
+    haves: 'e',
+    receiverShallow: 'd',
+    deepenBy: 2,
+    sent: 'bc',
+    shallow: 'b',
+    unshallow: 'd',
+  },
+  {
+    name: 'more than there is below where history ends',
+    history: LINE,
+    wants: 'e',
+    haves: 'e',
+    receiverShallow: 'd',
+    deepenBy: 3,
+    sent: 'abc',
+    unshallow: 'd',
+  },
+  {
+    name: 'one more below each end, also of a branch that is not asked for',
+    history: 'a:\nb: a\nc: b\nd: b\ne: d',
+    wants: 'e',
+    haves: 'ec',
+    receiverShallow: 'ce',
+    deepenBy: 1,
+    sent: 'bd',
+    shallow: 'bd',
+    unshallow: 'ce',
   },
   {
     name: 'deepen beyond the root',
@@ -206,6 +239,7 @@ describe('commitsToSend', () => {
         receiverShallow: new Set(ids(test.receiverShallow ?? '')),
         sourceShallow: new Set(ids(test.sourceShallow ?? '')),
         depth: test.depth,
+        deepenBy: test.deepenBy,
       });
       expect({
         sent: names(answer.commits),
