@@ -28,6 +28,7 @@ import { CloneRecord, lookAtClone } from './clone-record.js';
 import { CloneStage, finishCompleteStage, hasCompleteStage, isLeftover, removeStages } from './clone-stage.js';
 import { measureDisk } from './disk-use.js';
 import { type FreeSpace, mebibytes, watchSpace } from './free-space.js';
+import { noSuchBranch } from './no-such-branch.js';
 import { openKbAt, type Kb } from './open.js';
 import { ProgressMeter } from './progress-meter.js';
 import { StopSignal } from './stop-signal.js';
@@ -214,7 +215,9 @@ async function cloneInto(surroundings: Surroundings, order: CloneOrder, record: 
       'HEAD',
       ...(wanted === undefined ? ['refs/heads/main', 'refs/heads/master'] : [wanted]),
     ]);
-    const { ref, commit } = chooseBranch(discovery, wanted, url);
+    const chosen = chooseBranch(discovery, wanted);
+    if (chosen === undefined) throw await noSuchBranch(remote, shortName(wanted ?? branchRef('main')));
+    const { ref, commit } = chosen;
     const traits = probeVolume(disk, stage.tree);
     initRepository(disk, stage.gitDir, { bare: false, branch: shortName(ref) });
     writeRemoteConfig(disk, stage.gitDir, order, url, ref);
@@ -374,20 +377,17 @@ function requireRoom(
   });
 }
 
-function chooseBranch(
-  discovery: Discovery,
-  wanted: RefName | undefined,
-  url: RemoteUrl,
-): { ref: RefName; commit: Oid | undefined } {
-  const found = (ref: RefName): { ref: RefName; commit: Oid | undefined } | undefined =>
+interface ChosenBranch {
+  readonly ref: RefName;
+  /** undefined: the branch has no commit yet */
+  readonly commit: Oid | undefined;
+}
+
+/** @returns undefined when the branch that is wanted does not exist */
+function chooseBranch(discovery: Discovery, wanted: RefName | undefined): ChosenBranch | undefined {
+  const found = (ref: RefName): ChosenBranch | undefined =>
     discovery.refs.has(ref) ? { ref, commit: discovery.refs.get(ref) } : undefined;
-  if (wanted !== undefined) {
-    const there = found(wanted) ?? (discovery.empty ? { ref: wanted, commit: undefined } : undefined);
-    if (there !== undefined) return there;
-    throw new KbError('E_USAGE', `${url.display} has no branch ${shortName(wanted)}`, {
-      hint: 'leave out --branch to take its default branch',
-    });
-  }
+  if (wanted !== undefined) return found(wanted) ?? (discovery.empty ? { ref: wanted, commit: undefined } : undefined);
   if (discovery.head !== undefined) return { ref: discovery.head, commit: discovery.refs.get(discovery.head) };
   return found(branchRef('main')) ?? found(branchRef('master')) ?? { ref: branchRef('main'), commit: undefined };
 }
