@@ -1,103 +1,149 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { generateAttachments, generateHistory, generateRepository } from './generate.js';
+import { copyGiven, type Generated } from './generated.js';
 import type { GitServer } from './git-server.js';
+import { attempt, porcelain } from './isomorphic.js';
 import { environment, KB_PROGRAM } from './knowledge-base.js';
 import { CLONE_MEMORY_MB, CLONE_RATIO } from './limits.js';
 import { interleave, median, peakMemory, timed, type Program } from './measure.js';
 import { native } from './native.js';
-import type { Row } from './results.js';
+import type { PorcelainRow, Row } from './results.js';
 
-interface Kind {
-  readonly name: string;
-  readonly files: number;
+/** A repository and how it is cloned. */
+export interface Kind {
+  readonly scenario: string;
   readonly depth: '1' | 'full';
-  readonly generate: (directory: string, seed: number) => Promise<void>;
+  readonly hasLimits: boolean;
+  readonly repository?: string;
+  /** Makes the bare repository where there is nothing yet. @returns the number of its files */
+  readonly prepare: (to: string) => Promise<number>;
 }
 
-const notes = (files: number): Kind => ({
-  name: 'depth 1',
-  files,
-  depth: '1',
-  generate: (directory, seed) => generateRepository(directory, files, seed),
-});
-
 /** By the word that chooses them with `--clones`. */
-export const CLONES: Readonly<Record<string, Kind>> = {
-  '10k': notes(10_000),
-  '100k': notes(100_000),
-  gig: {
-    name: 'depth 1, 1.1 GB of attachments',
-    files: 5200,
+export const CLONES: Readonly<Record<string, (generated: Generated, seed: number) => Kind>> = {
+  '10': (generated, seed) => ({ ...notes(10, generated, seed), hasLimits: false }),
+  '10k': (generated, seed) => notes(10_000, generated, seed),
+  '100k': (generated, seed) => notes(100_000, generated, seed),
+  gig: (generated, seed) => ({
+    scenario: 'clone, depth 1, 1.1 GB of attachments',
     depth: '1',
-    generate: (directory, seed) => generateAttachments(directory, { notes: 5000, attachments: 200, seed }),
-  },
-  history: {
-    name: 'full, 20,000 commits',
-    files: 1000,
+    hasLimits: true,
+    prepare: async (to) => {
+      await generated.copy(`attachments-seed${seed}`, to, (directory) =>
+        generateAttachments(directory, { notes: 5000, attachments: 200, seed }),
+      );
+      return 5200;
+    },
+  }),
+  history: (generated, seed) => ({
+    scenario: 'clone, full, 20,000 commits',
     depth: 'full',
-    generate: (directory, seed) => generateHistory(directory, { notes: 1000, commits: 20_000, seed }),
-  },
+    hasLimits: true,
+    prepare: async (to) => {
+      await generated.copy(`history-seed${seed}`, to, (directory) =>
+        generateHistory(directory, { notes: 1000, commits: 20_000, seed }),
+      );
+      return 1000;
+    },
+  }),
 };
+
+function notes(files: number, generated: Generated, seed: number): Kind {
+  return {
+    scenario: 'clone, depth 1',
+    depth: '1',
+    hasLimits: true,
+    prepare: (to) => prepareNotes(generated, files, seed, to),
+  };
+}
+
+/** @returns the number of files */
+export async function prepareNotes(generated: Generated, files: number, seed: number, to: string): Promise<number> {
+  await generated.copy(`notes-${files}-seed${seed}`, to, (directory) => generateRepository(directory, files, seed));
+  return files;
+}
+
+/** Somebody's repository, given by path, of which the last commit and the whole are cloned. */
+export function givenClones(path: string, repository: string): Kind[] {
+  const prepare = async (to: string): Promise<number> => copyGiven(path, to);
+  return [
+    { scenario: 'clone, depth 1', depth: '1', hasLimits: false, repository, prepare },
+    { scenario: 'clone, full', depth: 'full', hasLimits: false, repository, prepare },
+  ];
+}
 
 /** A run that takes longer is repeated less often, ms. */
 const LONG_MS = 10_000;
 
+export interface CloneRoom {
+  /** For the clones. */
+  readonly directory: string;
+  readonly repositories: string;
+  readonly server: GitServer;
+}
+
 /**
  * Clones of one kind, in turns with native git, from one repository; the last one of kb is checked by native git.
+ * @param wanted the comparison with native git; a single clone by isomorphic-git
  * @returns time, and kb's peak memory
  * @throws Error when a clone fails, or is not what native git makes
  */
 export async function measureClones(
-  word: string,
-  where: { readonly directory: string; readonly repositories: string; readonly server: GitServer },
-  options: { readonly seed: number; readonly runs: number },
-): Promise<[Row, Row]> {
-  const kind = CLONES[word];
-  if (kind === undefined) throw new Error(`no such clone: ${word}; there are ${Object.keys(CLONES).join(', ')}`);
-  const bare = join(where.repositories, `clone-${word}.git`);
-  mkdirSync(bare);
-  await kind.generate(bare, options.seed);
-  const url = `${where.server.url}/clone-${word}.git`;
-  const home = join(where.directory, 'home');
+  kind: Kind,
+  { directory, repositories, server }: CloneRoom,
+  {
+    runs,
+    wanted,
+  }: { readonly runs: number; readonly wanted: { readonly native: boolean; readonly isomorphic: boolean } },
+): Promise<{ rows: Row[]; porcelain: PorcelainRow[] }> {
+  const { scenario, depth, repository } = kind;
+  const bare = join(repositories, 'clone.git');
+  const files = await kind.prepare(bare);
+  const url = `${server.url}/clone.git`;
+  const home = join(directory, 'home');
   mkdirSync(join(home, '.cache'), { recursive: true });
-  const target = (whose: string): string => join(where.directory, `clone-${word}-${whose}`);
-  const program = (command: string, args: readonly string[]): Program => {
-    return { command, args, cwd: where.directory, env: environment(home) };
-  };
-  const programs = {
-    native: program('git', ['clone', '-q', ...(kind.depth === '1' ? ['--depth', '1'] : []), url, target('native')]),
-    kb: program(process.execPath, [KB_PROGRAM, 'clone', '--quiet', '--depth', kind.depth, url, target('kb')]),
-  };
+  const target = (whose: string): string => join(directory, `clone-${whose}`);
   const clear = (whose: string): void => rmSync(target(whose), { recursive: true, force: true });
-  const run = (whose: 'native' | 'kb') => (): number => {
-    clear(whose);
-    return timed(programs[whose]);
+  const env = environment(home);
+  const program = (command: string, args: readonly string[]): Program => ({ command, args, cwd: directory, env });
+  const programs = {
+    native: program('git', ['clone', '-q', ...(depth === '1' ? ['--depth', '1'] : []), url, target('native')]),
+    kb: program(process.execPath, [KB_PROGRAM, 'clone', '--quiet', '--depth', depth, url, target('kb')]),
   };
-  const first = run('native')();
-  const samples = await interleave(first > LONG_MS ? Math.min(3, options.runs) : options.runs, {
-    native: run('native'),
-    kb: run('kb'),
-  });
-  check(target('native'), target('kb'));
-  clear('kb');
-  clear('native');
-  const memory = peakMemory(programs.kb, join(where.directory, 'report'));
-  clear('kb');
+  const key = { scenario, files, ...(repository === undefined ? {} : { repository }) };
+  const measured: { rows: Row[]; porcelain: PorcelainRow[] } = { rows: [], porcelain: [] };
+  if (wanted.native) {
+    const run = (whose: 'native' | 'kb') => (): number => {
+      clear(whose);
+      return timed(programs[whose]);
+    };
+    const first = run('native')();
+    const samples = await interleave(first > LONG_MS ? Math.min(3, runs) : runs, {
+      native: run('native'),
+      kb: run('kb'),
+    });
+    check(target('native'), target('kb'));
+    clear('kb');
+    clear('native');
+    const memory = peakMemory(programs.kb, join(directory, 'report'));
+    clear('kb');
+    const medians = { native: median(samples.native), kb: median(samples.kb) };
+    const [timeLimit, memoryLimit] = kind.hasLimits
+      ? [{ limit: CLONE_RATIO }, { limit: { most: CLONE_MEMORY_MB, unit: 'MB' } as const }]
+      : [{}, {}];
+    measured.rows.push(
+      { ...key, ...medians, unit: 'ms', ratio: medians.kb / medians.native, ...timeLimit, samples },
+      { ...key, scenario: `peak memory: ${scenario}`, kb: memory, unit: 'MB', ...memoryLimit },
+    );
+  }
+  if (wanted.isomorphic) {
+    const outcome = attempt(porcelain(['clone', url, target('isomorphic'), depth], directory, env));
+    measured.porcelain.push({ ...key, outcome });
+    clear('isomorphic');
+  }
   rmSync(bare, { recursive: true, force: true });
-  const medians = { native: median(samples.native), kb: median(samples.kb) };
-  const scenario = `clone, ${kind.name}`;
-  const { files } = kind;
-  return [
-    { scenario, files, ...medians, unit: 'ms', ratio: medians.kb / medians.native, limit: CLONE_RATIO, samples },
-    {
-      scenario: `peak memory: ${scenario}`,
-      files,
-      kb: memory,
-      unit: 'MB',
-      limit: { most: CLONE_MEMORY_MB, unit: 'MB' },
-    },
-  ];
+  return measured;
 }
 
 function check(byGit: string, byKb: string): void {

@@ -6,9 +6,12 @@ import { startGitServer } from '../test/support/http-backend.js';
 const server = await startGitServer({ root: process.argv[2] ?? '.' });
 
 let busyMs = 0;
+let firstAt: number | undefined;
 const started = new WeakMap<IncomingMessage, number>();
 subscribe('http.server.request.start', (message) => {
-  started.set((message as { request: IncomingMessage }).request, performance.now());
+  const now = performance.now();
+  firstAt ??= performance.timeOrigin + now;
+  started.set((message as { request: IncomingMessage }).request, now);
 });
 subscribe('http.server.response.finish', (message) => {
   const { request } = message as { request: IncomingMessage; response: ServerResponse };
@@ -17,9 +20,10 @@ subscribe('http.server.response.finish', (message) => {
 
 process.on('message', (message: { readonly latency?: number }) => {
   if (message.latency !== undefined) server.latencyMs = message.latency;
-  process.send?.({ requests: server.requests.length, connections: server.connections, busyMs });
+  process.send?.({ requests: server.requests.length, connections: server.connections, busyMs, firstAt });
   server.reset();
   busyMs = 0;
+  firstAt = undefined;
 });
 process.on('disconnect', () => void server.close());
 

@@ -7,6 +7,8 @@ export interface Traffic {
   readonly connections: number;
   /** From the arrival of a request until its reply was sent, added latency included; ms, summed. */
   readonly busyMs: number;
+  /** When the first of them arrived: ms since 1970, with fractions; undefined: none did. */
+  readonly firstAt?: number;
 }
 
 /** Native git's http-backend in a process of its own, so that it does not wait for the bench, nor the bench for it. */

@@ -26,6 +26,11 @@ export function timed(program: Program): number {
   return elapsed;
 }
 
+/** Now, ms since 1970 with fractions: to be compared with what another process says. */
+export function spawnedAt(): number {
+  return performance.timeOrigin + performance.now();
+}
+
 /**
  * Runs a program to its end, beside others.
  * @returns what it printed on stdout
@@ -48,7 +53,7 @@ function failure({ command, args }: Program, status: number | null, output: stri
 }
 
 /** Node reads these certificates at every start, 30 ms here, before any program of it runs; nothing measured needs them. */
-function inherited(): NodeJS.ProcessEnv {
+export function inherited(): NodeJS.ProcessEnv {
   const { NODE_EXTRA_CA_CERTS: _, ...rest } = process.env;
   return rest;
 }
