@@ -39,7 +39,7 @@ const MAX_FILE_BYTES = 4 * 1024 * 1024;
 export class GitConfig {
   private readonly byKey = new Map<string, Item[]>();
 
-  private constructor(items: readonly Item[]) {
+  private constructor(private readonly items: readonly Item[]) {
     for (const item of items) {
       const known = this.byKey.get(item.key);
       if (known === undefined) this.byKey.set(item.key, [item]);
@@ -90,7 +90,7 @@ export class GitConfig {
 
   /** Keys and values in the order read, as `git config --list` prints them; undefined: no `=`. */
   *entries(): Generator<{ key: string; value: string | undefined; source: string }> {
-    for (const items of this.byKey.values()) yield* items;
+    yield* this.items;
   }
 
   private last(key: string): Item | undefined {

@@ -1,6 +1,7 @@
 import { dirname, join, resolve } from 'node:path';
 import { register, requireFreeName } from '../config/registry.js';
 import { setGitConfig } from '../config/git-config-edit.js';
+import { insteadOf } from '../config/git-instead-of.js';
 import { loadSettings, parseDuration, type Settings } from '../config/settings.js';
 import { asStorageError, isErrno } from '../disk/durable.js';
 import type { Disk } from '../disk/disk.js';
@@ -24,6 +25,7 @@ import { openRemote } from '../remote/open.js';
 import type { Discovery, Remote } from '../remote/remote.js';
 import { parseRemoteUrl, type RemoteUrl } from '../remote/url.js';
 import { remoteOptions } from './connect.js';
+import { typedRemote, type TypedRemote } from './remote-address.js';
 import { CloneRecord, lookAtClone } from './clone-record.js';
 import { CloneStage, finishCompleteStage, hasCompleteStage, isLeftover, removeStages } from './clone-stage.js';
 import { measureDisk } from './disk-use.js';
@@ -78,9 +80,8 @@ export async function cloneKb(surroundings: Surroundings, request: CloneRequest)
 }
 
 /** A request with all that it leaves open settled, and checked as far as nothing is changed for it. */
-export interface ClonePlan {
+export interface ClonePlan extends TypedRemote {
   readonly settings: Settings;
-  readonly url: RemoteUrl;
   /** Absolute. */
   readonly directory: string;
   readonly timeoutMs: number;
@@ -100,11 +101,11 @@ export async function planClone(surroundings: Surroundings, request: CloneReques
   if (address === undefined) {
     throw new KbError('E_USAGE', 'no URL to clone', { hint: 'give one: kb clone URL, or set KB_GIT_REPO_URL' });
   }
-  const url = parseRemoteUrl(address, { cwd, insecure: request.insecure });
+  const { url, configuredUrl } = typedRemote(surroundings, address, request.insecure);
   const directory = resolve(cwd, request.directory ?? url.suggestedDirectory);
   if (request.name !== undefined) requireFreeName(disk, env, request.name, directory);
   if (!hasCompleteStage(disk, directory)) requireUsable(disk, directory, url);
-  return { settings, url, directory, timeoutMs: parseDuration(request.timeout), startMs };
+  return { settings, url, configuredUrl, directory, timeoutMs: parseDuration(request.timeout), startMs };
 }
 
 /**
@@ -220,7 +221,7 @@ async function cloneInto(surroundings: Surroundings, order: CloneOrder, record: 
     const { ref, commit } = chosen;
     const traits = probeVolume(disk, stage.tree);
     initRepository(disk, stage.gitDir, { bare: false, branch: shortName(ref) });
-    writeRemoteConfig(disk, stage.gitDir, order, url, ref);
+    writeRemoteConfig(disk, stage.gitDir, order, ref);
     if (commit !== undefined) {
       const meter = new ProgressMeter(clock, (progress) => {
         report(progress);
@@ -392,14 +393,14 @@ function chooseBranch(discovery: Discovery, wanted: RefName | undefined): Chosen
   return found(branchRef('main')) ?? found(branchRef('master')) ?? { ref: branchRef('main'), commit: undefined };
 }
 
-function writeRemoteConfig(disk: Disk, gitDir: string, request: CloneOrder, url: RemoteUrl, ref: RefName): void {
+function writeRemoteConfig(disk: Disk, gitDir: string, request: CloneOrder, ref: RefName): void {
   const name = request.settings.remote;
   const branch = shortName(ref);
   setGitConfig(
     disk,
     join(gitDir, 'config'),
     new Map([
-      [`remote.${name}.url`, url.href],
+      [`remote.${name}.url`, request.configuredUrl],
       [`remote.${name}.fetch`, `+${ref}:refs/remotes/${name}/${branch}`],
       ...(request.insecure ? [[`remote.${name}.kbInsecure`, 'true'] as const] : []),
       [`branch.${branch}.remote`, name],
@@ -447,8 +448,9 @@ export async function describeClone(
 }
 
 function remoteOf(kb: Kb): RemoteUrl | undefined {
-  const configured = kb.gitConfig.get(`remote.${kb.settings.remote}.url`);
-  return configured === undefined ? undefined : parseRemoteUrl(configured, { cwd: kb.root, insecure: true });
+  const [configured] = kb.gitConfig.getAll(`remote.${kb.settings.remote}.url`);
+  if (configured === undefined) return undefined;
+  return parseRemoteUrl(insteadOf(kb.gitConfig, configured), { cwd: kb.root, insecure: true });
 }
 
 function requireSameRemote(kb: Kb, url: RemoteUrl): void {

@@ -10,11 +10,15 @@ import type { Surroundings } from './surroundings.js';
 /** Opens the KB's remote with the settings' timeouts. No request is made yet. */
 export async function connect(kb: Kb, upstream: Upstream): Promise<Remote> {
   const insecure = kb.gitConfig.getBoolean(`remote.${upstream.remoteName}.kbinsecure`, false);
-  return openRemote(parseRemoteUrl(upstream.url, { cwd: kb.root, insecure }), {
-    ...remoteOptions(kb.surroundings),
-    timeoutMs: kb.settings.gitTimeoutMs,
-    insecure,
-  });
+  const open = (url: string): Promise<Remote> =>
+    openRemote(parseRemoteUrl(url, { cwd: kb.root, insecure }), {
+      ...remoteOptions(kb.surroundings),
+      timeoutMs: kb.settings.gitTimeoutMs,
+      insecure,
+    });
+  if (upstream.pushUrl === undefined) return open(upstream.url);
+  const { SplitRemote } = await import('../remote/split-remote.js');
+  return new SplitRemote(await open(upstream.url), await open(upstream.pushUrl));
 }
 
 /** What every remote needs to know of the machine. */

@@ -9,7 +9,8 @@ import { KbError } from '../errors.js';
 import { branchRef, shortName } from '../git/ids.js';
 import { initRepository } from '../git/init-repository.js';
 import { deadWordProbe, processWord } from '../lock/process-word.js';
-import { parseRemoteUrl, type RemoteUrl } from '../remote/url.js';
+import { parseRemoteUrl } from '../remote/url.js';
+import { typedRemote, type TypedRemote } from './remote-address.js';
 import { openKbAt } from './open.js';
 import type { Surroundings } from './surroundings.js';
 
@@ -39,7 +40,8 @@ export async function initKb(surroundings: Surroundings, request: InitRequest): 
   const { remote: remoteName } = (await loadSettings({ disk, env, flags: {} })).settings;
   const directory = resolve(cwd, request.directory ?? '.');
   const branch = branchRef(request.branch);
-  const url = request.remote === undefined ? undefined : parseRemoteUrl(request.remote, { cwd });
+  const typed = request.remote === undefined ? undefined : typedRemote(surroundings, request.remote, false);
+  const url = typed?.url;
   if (request.name !== undefined) requireFreeName(disk, env, request.name, directory);
   try {
     const createdRemote = url?.kind === 'local' && makeBareRemote(disk, url.href, request.branch);
@@ -52,8 +54,8 @@ export async function initKb(surroundings: Surroundings, request: InitRequest): 
     const kb = await openKbAt(surroundings, directory, {});
     kb.objects.close();
     const configured = kb.gitConfig.get(`remote.${remoteName}.url`);
-    if (url !== undefined)
-      setRemote(surroundings, gitDir, remoteName, url, configured, kb.refs.head().branch ?? branch);
+    if (typed !== undefined)
+      setRemote(surroundings, gitDir, remoteName, typed, configured, kb.refs.head().branch ?? branch);
     if (request.name !== undefined) register(disk, env, { name: request.name, directory });
     const remote =
       url?.display ??
@@ -90,11 +92,11 @@ function setRemote(
   { disk, identity }: Surroundings,
   gitDir: string,
   name: string,
-  url: RemoteUrl,
+  { configuredUrl }: TypedRemote,
   configured: string | undefined,
   branch: ReturnType<typeof branchRef>,
 ): void {
-  if (configured === url.href) return;
+  if (configured === configuredUrl) return;
   if (configured !== undefined) {
     throw new KbError(
       'E_NO_KB',
@@ -109,7 +111,7 @@ function setRemote(
     disk,
     join(gitDir, 'config'),
     new Map([
-      [`remote.${name}.url`, url.href],
+      [`remote.${name}.url`, configuredUrl],
       [`remote.${name}.fetch`, `+refs/heads/*:refs/remotes/${name}/*`],
       [`branch.${short}.remote`, name],
       [`branch.${short}.merge`, branch],

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { GitConfig } from '../config/git-config.js';
+import { remoteAddresses } from '../config/git-instead-of.js';
 import { homeDirectory } from '../config/locations.js';
 import { loadSettings, type SettingFlags, type Setting, type Settings } from '../config/settings.js';
 import { isErrno } from '../disk/durable.js';
@@ -119,7 +120,10 @@ export function checkedOutBranch(kb: Kb): CheckedOutBranch {
 
 export interface Upstream {
   readonly remoteName: string;
+  /** With `insteadOf` applied. */
   readonly url: string;
+  /** Where pushes go, if that is another address. */
+  readonly pushUrl?: string;
   /** The branch's name on the remote. */
   readonly ref: RefName;
   /** Where this KB remembers it. */
@@ -129,11 +133,19 @@ export interface Upstream {
 /** The remote branch that the branch is shared with; undefined when the KB has no remote. */
 export function upstreamOf(kb: Kb, branch: string): Upstream | undefined {
   const remoteName = kb.gitConfig.get(`branch.${branch}.remote`) ?? kb.settings.remote;
-  const url = kb.gitConfig.get(`remote.${remoteName}.url`);
-  if (url === undefined) return undefined;
+  const [configured] = kb.gitConfig.getAll(`remote.${remoteName}.url`);
+  if (configured === undefined) return undefined;
+  const [pushConfigured] = kb.gitConfig.getAll(`remote.${remoteName}.pushurl`);
+  const { fetch: url, push: pushUrl } = remoteAddresses(kb.gitConfig, configured, pushConfigured);
   const merge = kb.gitConfig.get(`branch.${branch}.merge`);
   const ref = merge === undefined ? branchRef(branch) : asRefName(merge);
-  return { remoteName, url, ref, tracking: asRefName(`refs/remotes/${remoteName}/${shortName(ref)}`) };
+  return {
+    remoteName,
+    url,
+    ...optional('pushUrl', pushUrl),
+    ref,
+    tracking: asRefName(`refs/remotes/${remoteName}/${shortName(ref)}`),
+  };
 }
 
 function requireOwnGitDirectory({ disk }: Surroundings, gitDir: string): void {
