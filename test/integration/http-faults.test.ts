@@ -12,7 +12,7 @@ import { nodeDisk } from '../../src/disk/disk.js';
 import { KbError } from '../../src/errors.js';
 import { asOid, branchRef } from '../../src/git/ids.js';
 import { ObjectStore } from '../../src/git/objects/store.js';
-import { pktLine } from '../../src/remote/http/pkt-line.js';
+import { pktLine } from '../../src/remote/protocol/pkt-line.js';
 import { openRemote } from '../../src/remote/open.js';
 import { parseRemoteUrl } from '../../src/remote/url.js';
 import { createBareRepository, hasGitHttpBackend, installHook, startGitServer } from '../support/http-backend.js';

@@ -1,16 +1,8 @@
 import type { Agent, ClientRequest, IncomingHttpHeaders, IncomingMessage, RequestOptions } from 'node:http';
-import type { ByteSource } from './pkt-line.js';
+import type { ByteSource } from '../protocol/pkt-line.js';
+import type { RequestBody } from '../protocol/request-body.js';
 import { KbError } from '../../errors.js';
 import { networkError } from './network-error.js';
-
-/** The bytes of a request. Made anew for each attempt. */
-export interface RequestBody {
-  readonly chunks: Iterable<Uint8Array>;
-  /** Bytes in all, where known; otherwise they are sent chunked. */
-  readonly length?: number;
-  /** Called right before the last of them leave; what it throws ends the request. */
-  readonly beforeLast?: () => void;
-}
 
 /** Whether the server can have got the whole request: until then nothing can have changed there. */
 export interface Delivery {

@@ -2,23 +2,21 @@ import type { Credentials } from '../credentials.js';
 import type { RemoteOptions } from '../open.js';
 import type { Discovery, FetchRequest, FetchResult, PushOutcome, PushRequest, Remote } from '../remote.js';
 import type { RemoteUrl } from '../url.js';
-import type { Advertisement } from './advertisement.js';
-import type { Delivery, Reply, RequestBody } from './exchange.js';
+import type { Advertisement } from '../protocol/advertisement.js';
+import type { RequestBody } from '../protocol/request-body.js';
+import type { Delivery, Reply } from './exchange.js';
 import { KbError, isKbError } from '../../errors.js';
 import { printable } from '../../printable.js';
 import { findCredentials } from '../credentials.js';
-import { discoveryOf, readAdvertisement } from './advertisement.js';
+import { MAX_REFS_BYTES, discoveryOf, readAdvertisement } from '../protocol/advertisement.js';
+import { fetchRequestV0, fetchRequestV2, readFetchReplyV0, readFetchReplyV2 } from '../protocol/fetch-pack.js';
+import { lsRefsRequest, readLsRefs } from '../protocol/ls-refs.js';
+import { PacketReader } from '../protocol/pkt-line.js';
+import { MAX_REPORT_BYTES, pushBody, readVerdict, unknown } from '../protocol/receive-pack.js';
 import { discard } from './exchange.js';
-import { fetchRequestV0, fetchRequestV2, readFetchReplyV0, readFetchReplyV2 } from './fetch-pack.js';
-import { lsRefsRequest, readLsRefs } from './ls-refs.js';
-import { PacketReader } from './pkt-line.js';
-import { pushBody, readVerdict, unknown } from './receive-pack.js';
 import { HttpSession } from './session.js';
 import { statusError } from './status-error.js';
 
-/** Longest list of refs that is read: a million of them. */
-const MAX_REFS_BYTES = 64 * 1024 * 1024;
-const MAX_REPORT_BYTES = 4 * 1024 * 1024;
 /** Below this a request fits into one packet anyway, and compressing it gains nothing. */
 const GZIP_FROM_BYTES = 1024;
 
@@ -220,9 +218,9 @@ class HttpRemote implements Remote {
   /** The reply must be whole, its transport's end included, before anyone believes it. */
   async #readWhole<T>(reply: Reply, limit: number, read: (packets: PacketReader) => Promise<T>): Promise<T> {
     try {
-      const result = await read(new PacketReader(reply, limit));
-      if (result !== undefined && (await reply.read()) !== undefined)
-        throw new KbError('E_NETWORK', `${this.displayUrl} sent more than the reply`, { retryable: false });
+      const packets = new PacketReader(reply, limit);
+      const result = await read(packets);
+      if (result !== undefined) await packets.expectEnd();
       return result;
     } finally {
       reply.close();

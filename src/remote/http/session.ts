@@ -1,7 +1,8 @@
 import { Agent, request as httpRequest } from 'node:http';
 import type { RequestOptions, ClientRequest } from 'node:http';
 import type { RemoteClock, RemoteOptions } from '../open.js';
-import type { Delivery, Reply, RequestBody } from './exchange.js';
+import type { RequestBody } from '../protocol/request-body.js';
+import type { Delivery, Reply } from './exchange.js';
 import { KbError, isKbError, redact } from '../../errors.js';
 import { printable } from '../../printable.js';
 import { discard, exchange } from './exchange.js';

@@ -1,7 +1,7 @@
 import type { PushOutcome, PushRequest } from '../remote.js';
 import type { Capabilities } from './capabilities.js';
-import type { RequestBody } from './exchange.js';
 import type { PacketReader } from './pkt-line.js';
+import type { RequestBody } from './request-body.js';
 import { KbError, isKbError } from '../../errors.js';
 import { ZERO_OID } from '../../git/ids.js';
 import { writePack } from '../../git/objects/pack-writer.js';
@@ -14,6 +14,8 @@ const SMALL_BODY = 1024 * 1024;
 /** More of a hook's output is not kept. */
 const MAX_MESSAGES = 50;
 const MAX_REPORT = 65_536;
+/** Longest reply to a push that is read, the messages of hooks included. */
+export const MAX_REPORT_BYTES = 4 * 1024 * 1024;
 const MOST_THIN_OBJECTS = 1000;
 
 /**

@@ -7,7 +7,10 @@ import { printable } from '../../printable.js';
 import { Capabilities, assertSha1 } from './capabilities.js';
 import { cutError, packetText, protocolError } from './pkt-line.js';
 
-/** The refs and abilities of a server, as `GET info/refs` gives them. */
+/** Longest list of refs that is read: a million of them. */
+export const MAX_REFS_BYTES = 64 * 1024 * 1024;
+
+/** The refs and abilities of a server, as it gives them first. */
 export interface Advertisement {
   /** Protocol version; v2 lists its abilities only, refs are asked for separately. */
   readonly version: 0 | 1 | 2;
@@ -18,7 +21,9 @@ export interface Advertisement {
 }
 
 /**
- * Reads the reply to `GET info/refs?service=…` (gitprotocol-http(5), "Smart Server Response").
+ * Reads what a server says first: the reply to `GET info/refs?service=…` (gitprotocol-http(5), "Smart Server
+ * Response"), or the beginning of a connection (gitprotocol-pack(5), "Reference Discovery"). Its end mark is the last
+ * packet that is read: on a connection nothing more comes before the client has spoken.
  * @throws KbError E_NETWORK when it is cut or malformed; E_AUTH when the server says so in it; E_USAGE for SHA-256
  */
 export async function readAdvertisement(
@@ -52,7 +57,6 @@ export async function readAdvertisement(
     const ref = refNameOf(name);
     if (ref !== undefined && oid !== ZERO_OID) refs.set(ref, oid);
   }
-  if ((await packets.next()) !== undefined) throw protocolError('something follows the end of the refs');
   return {
     version: versionLine === 'version 1' ? 1 : 0,
     capabilities,

@@ -1,9 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import type { Advertisement } from '../../../../src/remote/http/advertisement.js';
-import { discoveryOf, readAdvertisement } from '../../../../src/remote/http/advertisement.js';
-import { lsRefsRequest, readLsRefs } from '../../../../src/remote/http/ls-refs.js';
-import { DELIMITER, FLUSH, PacketReader, pktLine } from '../../../../src/remote/http/pkt-line.js';
-import { parseRetryAfter } from '../../../../src/remote/http/session.js';
+import type { Advertisement } from '../../../../src/remote/protocol/advertisement.js';
+import { discoveryOf, readAdvertisement } from '../../../../src/remote/protocol/advertisement.js';
+import { lsRefsRequest, readLsRefs } from '../../../../src/remote/protocol/ls-refs.js';
+import { DELIMITER, FLUSH, PacketReader, pktLine } from '../../../../src/remote/protocol/pkt-line.js';
 
 const one = '1'.repeat(40);
 const two = '2'.repeat(40);
@@ -149,7 +148,6 @@ describe('readLsRefs', () => {
   it.each([
     ['cut', [`${one} refs/heads/main\n`]],
     ['rubbish', ['rubbish\n', FLUSH]],
-    ['something after the end', [FLUSH, FLUSH]],
   ])('%s is an error', async (_title, packets) => {
     await expect(readLsRefs(reader(...packets), [])).rejects.toMatchObject({ code: 'E_NETWORK' });
   });
@@ -164,19 +162,5 @@ describe('readLsRefs', () => {
       ].join(''),
     );
     expect(lsRefsRequest([], 'kb', false).toString()).not.toMatch(/unborn|ref-prefix/);
-  });
-});
-
-describe('parseRetryAfter', () => {
-  const now = Date.parse('2026-11-20T12:00:00Z');
-  it.each([
-    ['7', 7000],
-    ['0', 0],
-    ['Fri, 20 Nov 2026 12:00:05 GMT', 5000],
-    ['Fri, 20 Nov 2026 11:00:00 GMT', 0],
-    ['soon', undefined],
-    [undefined, undefined],
-  ])('%s', (value, milliseconds) => {
-    expect(parseRetryAfter(value, now)).toBe(milliseconds);
   });
 });

@@ -73,6 +73,14 @@ export class PacketReader {
     return this.#take(size);
   }
 
+  /**
+   * Waits for the end of a reply that is over.
+   * @throws KbError E_NETWORK when something follows
+   */
+  async expectEnd(): Promise<void> {
+    if ((await this.next()) !== undefined) throw protocolError('something follows the end of the reply');
+  }
+
   async #fill(size: number): Promise<boolean> {
     while (this.#held < size) {
       const chunk = await this.source.read();

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import type { PushRequest } from '../../../../src/remote/remote.js';
 import { ZERO_OID, asOid, branchRef } from '../../../../src/git/ids.js';
-import { Capabilities } from '../../../../src/remote/http/capabilities.js';
-import { FLUSH, PacketReader, pktLine } from '../../../../src/remote/http/pkt-line.js';
-import { isRace, pushBody, readVerdict } from '../../../../src/remote/http/receive-pack.js';
+import { Capabilities } from '../../../../src/remote/protocol/capabilities.js';
+import { FLUSH, PacketReader, pktLine } from '../../../../src/remote/protocol/pkt-line.js';
+import { isRace, pushBody, readVerdict } from '../../../../src/remote/protocol/receive-pack.js';
 
 const to = asOid('1'.repeat(40));
 const shallow = asOid('2'.repeat(40));

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { ByteSource, Packet } from '../../../../src/remote/http/pkt-line.js';
-import { DELIMITER, FLUSH, PacketReader, packetText, pktLine } from '../../../../src/remote/http/pkt-line.js';
+import type { ByteSource, Packet } from '../../../../src/remote/protocol/pkt-line.js';
+import { DELIMITER, FLUSH, PacketReader, packetText, pktLine } from '../../../../src/remote/protocol/pkt-line.js';
 
 function source(...chunks: (Buffer | string)[]): ByteSource {
   const left = chunks.map((chunk) => Buffer.from(chunk));
@@ -49,6 +49,12 @@ describe('PacketReader', () => {
       }),
       { numRuns: 30 },
     );
+  });
+
+  it('an end that is expected comes, or is an error', async () => {
+    await expect(new PacketReader(source()).expectEnd()).resolves.toBeUndefined();
+    await expect(new PacketReader(source(FLUSH)).expectEnd()).rejects.toMatchObject({ code: 'E_NETWORK' });
+    await expect(new PacketReader(source('00')).expectEnd()).rejects.toMatchObject({ code: 'E_NETWORK' });
   });
 
   it('passes over empty chunks', async () => {

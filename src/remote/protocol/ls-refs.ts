@@ -54,7 +54,6 @@ export async function readLsRefs(packets: PacketReader, prefixes: readonly strin
     const ref = refNameOf(name);
     if (ref !== undefined && isOid(oid ?? '')) refs.set(ref, oid as Oid);
   }
-  if ((await packets.next()) !== undefined) throw protocolError('something follows the end of the refs');
   // A server may send more than the prefixes ask for.
   const wanted = filterRefs(refs, prefixes);
   // Whoever asks for HEAD wants to know the branch behind it, whatever its name is.

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { PacketReader } from '../../../../src/remote/http/pkt-line.js';
-import { parseProgress, readSideband } from '../../../../src/remote/http/sideband.js';
+import { PacketReader } from '../../../../src/remote/protocol/pkt-line.js';
+import { parseProgress, readSideband } from '../../../../src/remote/protocol/sideband.js';
 
 function band(number: number, data: string): Buffer {
   const length = (Buffer.byteLength(data) + 5).toString(16).padStart(4, '0');
