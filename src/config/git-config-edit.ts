@@ -34,6 +34,29 @@ export function setGitConfig(disk: Disk, file: string, values: ReadonlyMap<strin
   }
 }
 
+/**
+ * Adds one value to those that a key has, as `git config --add` would.
+ * @throws KbError as setGitConfig, but for several values
+ */
+export function addGitConfig(disk: Disk, file: string, key: string, value: string, marks?: LockMarks): void {
+  const lock = LockFile.acquire(disk, file, { followSymlink: true, waitMs: 0, ...(marks && { marks }) });
+  try {
+    const text = readFileIfExists(disk, lock.target)?.toString('latin1') ?? '';
+    lock.write(Buffer.from(addValue(text, key, value, file), 'latin1'));
+    lock.commit();
+  } catch (error) {
+    throw asStorageError(error, `write ${file}`);
+  } finally {
+    lock.release();
+  }
+}
+
+function addValue(text: string, key: string, value: string, where: string): string {
+  const { section, name } = splitKey(key);
+  const sections = parseGitConfig(text, where).filter((one) => one.name === section);
+  return appendLine(text, sections, section, `${name} = ${latin1(quoteValue(key, value))}`);
+}
+
 /** Text of a config file (`latin1`) with one key set. Exported for its property tests. */
 export function setValue(text: string, key: string, value: string, where: string): string {
   const { section, name } = splitKey(key);
@@ -48,8 +71,13 @@ export function setValue(text: string, key: string, value: string, where: string
   }
   const item = items[0];
   if (item !== undefined) return replaceValue(text, item, quoted);
+  return appendLine(text, sections, section, `${name} = ${quoted}`);
+}
+
+/** To the end of its section, or in a new one at the end of the file. */
+function appendLine(text: string, sections: readonly ConfigSection[], section: string, setting: string): string {
   const lineEnd = text.includes('\r\n') ? '\r\n' : '\n';
-  const line = `\t${name} = ${quoted}${lineEnd}`;
+  const line = `\t${setting}${lineEnd}`;
   const last = sections.at(-1);
   if (last !== undefined) return insertLine(text, last, line, lineEnd);
   return `${text}${lineBreaksToEnd(text, lineEnd)}${latin1(header(section))}${lineEnd}${line}`;

@@ -83,6 +83,20 @@ export const SETTINGS = [
     description: 'Branch to work on; without it the one that is checked out.',
   },
   {
+    key: 'sessionBranch',
+    kind: 'branch',
+    flag: 'session-branch',
+    env: ['SESSION_BRANCH'],
+    description:
+      'Branch that `kb clone`, `kb note` and `kb run` work on instead of the checked-out one; made from the default branch where it does not exist. `{id}` in it stands for SESSION_ID.',
+  },
+  {
+    key: 'sessionId',
+    kind: 'text',
+    env: ['SESSION_ID'],
+    description: 'Name of the session, for `{id}` in SESSION_BRANCH.',
+  },
+  {
     key: 'gitEnabled',
     kind: 'boolean',
     default: 'true',

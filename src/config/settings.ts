@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { redact, registerSecret } from '../errors.js';
+import { KbError, redact, registerSecret } from '../errors.js';
 import type { Disk } from '../disk/disk.js';
 import type { Person } from './author.js';
 import type { GitConfig } from './git-config.js';
@@ -27,6 +27,8 @@ export interface Settings {
   /** Name of the git remote. */
   readonly remote: string;
   readonly branch?: string;
+  /** With the session's name in the place of `{id}`. */
+  readonly sessionBranch?: string;
   readonly gitEnabled: boolean;
   readonly autoPush: boolean;
   readonly authToken?: string;
@@ -107,6 +109,7 @@ export async function loadSettings(input: SettingsInput): Promise<LoadedSettings
     found.set(row.key, { value, source: raw.source });
   }
   spreadAuthor(found);
+  nameSession(found);
   return { settings: toSettings(found), explain: () => explain(found) };
 }
 
@@ -163,6 +166,25 @@ function spreadAuthor(found: Map<string, Found>): void {
   }
 }
 
+/** @throws KbError E_USAGE where the branch is named after a session that has no name, or one that no branch can have */
+function nameSession(found: Map<string, Found>): void {
+  const branch = found.get('sessionBranch');
+  if (branch === undefined || !String(branch.value).includes('{id}')) return;
+  const id = found.get('sessionId')?.value;
+  if (id === undefined) {
+    throw new KbError('E_USAGE', `${branch.source} names the branch after the session, but SESSION_ID is not set`, {
+      hint: 'set SESSION_ID, or write the whole name',
+    });
+  }
+  const row = (SETTINGS as readonly SettingRow[]).find(({ key }) => key === 'sessionBranch') as SettingRow;
+  const value = readSetting(
+    row,
+    String(branch.value).replaceAll('{id}', id as string),
+    `${branch.source} with SESSION_ID`,
+  );
+  found.set('sessionBranch', { ...branch, value });
+}
+
 function isWeaker(found: Found | undefined, variable: string): boolean {
   return found?.source !== variable;
 }
@@ -177,6 +199,7 @@ function toSettings(found: ReadonlyMap<string, Found>): Settings {
     ...optional('repoUrl', 'repoUrl'),
     remote: value('remote'),
     ...optional('branch', 'branch'),
+    ...optional('sessionBranch', 'sessionBranch'),
     gitEnabled: value('gitEnabled'),
     autoPush: value('autoPush'),
     ...optional('authToken', 'authToken'),

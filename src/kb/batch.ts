@@ -60,7 +60,8 @@ export class Batch {
     private readonly kb: Kb,
     private readonly queue: EntryQueue,
     private readonly hold: Hold,
-    private readonly branch: RefName,
+    /** What its notes are written for, and all that it brings out goes to. */
+    readonly branch: RefName,
     private readonly ownPlace: PlaceName | undefined,
   ) {}
 
@@ -447,7 +448,7 @@ function unreadable(): NoteAnswer {
   return { kind: 'failed', error };
 }
 
-function switchedAway(from: RefName, to: RefName): KbError {
+export function switchedAway(from: RefName, to: RefName): KbError {
   return new KbError(
     'E_UNSAFE_STATE',
     `the note was written for branch "${shortName(from)}", but the KB has been switched to "${shortName(to)}"`,

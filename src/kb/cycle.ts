@@ -3,7 +3,6 @@ import { asStorageError } from '../disk/durable.js';
 import { isKbError, KbError } from '../errors.js';
 import { asRefName, EMPTY_TREE, type Oid } from '../git/ids.js';
 import { GitIndex, type NewEntry } from '../git/index/index-file.js';
-import { sweepDeadLocks } from '../disk/lock-marks.js';
 import { formatSignature, readCommit } from '../git/objects/commit.js';
 import { isAncestor } from '../git/objects/history.js';
 import type { ObjectSource } from '../git/objects/object.js';
@@ -11,10 +10,9 @@ import { StagedObjects } from '../git/objects/staged.js';
 import { findEntry, type Leaf } from '../git/objects/tree.js';
 import { diffTrees, type TreeChange } from '../git/objects/tree-diff.js';
 import type { RepoPath } from '../git/paths.js';
-import { deadWordProbe } from '../lock/process-word.js';
 import { advance, removeJournal, treeOf, writeJournal } from './advance.js';
 import type { ConflictPolicy, Settled } from './apply-changes.js';
-import type { Batch } from './batch.js';
+import { switchedAway, type Batch } from './batch.js';
 import { ALL_AT_ONCE } from './deepen.js';
 import { Exchange, type Sight } from './exchange.js';
 import type { Hold } from './hold.js';
@@ -24,8 +22,7 @@ import type { NoteEntry } from './note-entry.js';
 import { carriesKey } from './note-id.js';
 import { findSavedNote, forgetSavedNotes, recordRemade, remadeAs, saveNotes } from './saved-notes.js';
 import { writeNote } from './write-note.js';
-import { finishInterruptedAdvance } from './recover-advance.js';
-import { hasInterruptedRun, recoverInterruptedRun, sweepInside } from './run/recover.js';
+import { mend } from './mend.js';
 import { checkedOutBranch, optional, upstreamOf, type CheckedOutBranch, type Kb, type Upstream } from './open.js';
 import { requireFreeIndex, requireNothingInTheWay, requireSafeState } from './safe-state.js';
 
@@ -151,16 +148,17 @@ class Cycle {
     private readonly held: Hold,
   ) {
     this.batch = plan.batch;
-    const { disk, env, clock, identity } = kb.surroundings;
+    const { env, clock } = kb.surroundings;
     const nowMs = clock.wall();
     this.identities = resolveIdentity({ settings: kb.settings, env, nowMs, offsetMinutes: clock.offsetMinutes(nowMs) });
     this.who = formatSignature(this.identities.committer);
     this.fence = () => held.assertHeld();
-    sweepDeadLocks(disk, kb.gitDir, deadWordProbe(disk, identity), kb.lockMarks.word);
-    finishInterruptedAdvance(kb, { who: this.who, fence: this.fence });
-    if (!held.isNested) sweepInside(kb);
-    if (hasInterruptedRun(kb)) recoverInterruptedRun(kb, { who: this.who, fence: this.fence });
+    mend(kb, held, this.who);
     this.branch = checkedOutBranch(kb);
+    // Somebody may have switched since the note was written, while its turn was awaited. (Broken by: switch.test.ts, "a
+    // note that waits for its turn")
+    if (this.batch !== undefined && this.batch.branch !== this.branch.ref)
+      throw switchedAway(this.batch.branch, this.branch.ref);
     this.upstream = upstreamOf(kb, this.branch.name);
   }
 

@@ -1,14 +1,18 @@
 import { join } from 'node:path';
+import { resolveIdentity } from '../config/identity.js';
 import { asStorageError } from '../disk/durable.js';
 import { isKbError, type KbError } from '../errors.js';
+import { formatSignature } from '../git/objects/commit.js';
 import { EntryQueue } from '../lock/entry-queue.js';
 import type { PlaceName } from '../lock/lock.js';
 import { processWord } from '../lock/process-word.js';
 import { Batch, type BatchItem } from './batch.js';
 import { runCycleUnder, type CycleOutcome, type CyclePlan } from './cycle.js';
 import { holdKb, type Hold } from './hold.js';
+import { mend } from './mend.js';
 import type { NoteEntry } from './note-entry.js';
 import { checkedOutBranch, type Kb } from './open.js';
+import { hasInterruptedSwitch } from './recover-switch.js';
 
 export function openQueue(kb: Kb): EntryQueue {
   const { disk, identity } = kb.surroundings;
@@ -22,10 +26,20 @@ export function openQueue(kb: Kb): EntryQueue {
  */
 export function openBatch(kb: Kb, hold: Hold, own?: NoteEntry | PlaceName): Batch {
   try {
+    // Which branch it is that the notes are for, is known only when no switch is half done.
+    if (hasInterruptedSwitch(kb)) mend(kb, hold, committerOf(kb));
     return Batch.open(kb, openQueue(kb), hold, checkedOutBranch(kb).ref, own);
   } catch (error) {
     throw asStorageError(error, 'take over the notes that wait');
   }
+}
+
+/** Formatted, for reflogs. @throws KbError E_USAGE when nobody knows who commits */
+function committerOf(kb: Kb): string {
+  const { env, clock } = kb.surroundings;
+  const nowMs = clock.wall();
+  const offsetMinutes = clock.offsetMinutes(nowMs);
+  return formatSignature(resolveIdentity({ settings: kb.settings, env, nowMs, offsetMinutes }).committer);
 }
 
 /** The cycle of a command other than `kb note`, by itself: lock, and the notes that wait right behind it go out with it. */

@@ -105,14 +105,14 @@ export function checkedOutBranch(kb: Kb): CheckedOutBranch {
   const head = kb.refs.head();
   if (head.branch === undefined) {
     throw new KbError('E_UNSAFE_STATE', `HEAD of ${kb.root} is detached: a commit would belong to no branch`, {
-      hint: 'check out a branch first, for example: git switch main',
+      hint: 'check out a branch first, for example: kb switch main',
     });
   }
   const name = shortName(head.branch);
   const wanted = kb.settings.branch;
   if (wanted !== undefined && wanted !== name) {
     throw new KbError('E_UNSAFE_STATE', `the KB is on branch "${name}", but the settings ask for "${wanted}"`, {
-      hint: `check out "${wanted}", or unset the branch setting (see: kb config)`,
+      hint: `kb switch ${wanted}; or unset the branch setting (see: kb config)`,
     });
   }
   return { name, ref: head.branch, commit: head.oid };

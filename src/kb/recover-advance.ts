@@ -80,7 +80,7 @@ function mergeEditsSince(kb: Kb, changes: readonly TreeChange[]): Map<RepoPath, 
   return merged;
 }
 
-function readPlainFile(kb: Kb, path: RepoPath): ReturnType<Kb['worktree']['readFile']> | 'barred' {
+export function readPlainFile(kb: Kb, path: RepoPath): ReturnType<Kb['worktree']['readFile']> | 'barred' {
   try {
     return kb.worktree.readFile(path);
   } catch (error) {

@@ -19,7 +19,7 @@ import { lookAtFile } from './run/snapshot.js';
 
 const SAVED = 'refs/kb/stash/';
 
-/** Changes of a `kb run` that failed. */
+/** Changes of a `kb run` that failed, or what a `kb switch` has left behind. */
 export interface SavedChanges {
   readonly ref: RefName;
   readonly commit: Oid;
@@ -51,7 +51,7 @@ export function listSaved(kb: Kb): SavedChanges[] {
     .map(([ref, commit]) => {
       const { committer, message } = readCommit(kb.objects, commit);
       const savedAt = new Date(committer.timestamp * 1000).toISOString();
-      return { ref, commit, savedAt, reason: message.replace(/^kb run: /, '').trim() };
+      return { ref, commit, savedAt, reason: message.replace(/^kb (run|switch): /, '').trim() };
     })
     .reverse();
 }

@@ -37,7 +37,7 @@ export function problemsOf({ kb, remote, home }: Site): string[] {
  * killed writer left, see "git prune removes".
  */
 const LEFTOVER =
-  /\.lock(\/|$)|advance\.json|kb\/locks\/.|kb\/run-|refs\/kb\/run\/.|kb\/queue\/(?!.*\.acks$)|\.kb_(tmp|clone|operations)|incoming/;
+  /\.lock(\/|$)|advance\.json|switch\.json|kb\/locks\/.|kb\/run-|refs\/kb\/run\/.|kb\/queue\/(?!.*\.acks$)|\.kb_(tmp|clone|operations)|incoming/;
 
 /** Answers that nobody has come for. */
 export function acksIn({ kb }: Site): string[] {

@@ -1,8 +1,10 @@
-import { chmodSync, mkdirSync, rmSync, symlinkSync } from 'node:fs';
+import { chmodSync, mkdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { initKb } from '../../src/kb/init.js';
+import { switchBranch } from '../../src/kb/switch.js';
+import type { Surroundings } from '../../src/kb/surroundings.js';
 import type { SimulatedProcess } from './crash-processes.js';
-import { clone, LINES, note, pushFromElsewhere, startKb, syncOnce, write, type Site } from './crash-site.js';
+import { clone, LINES, note, pushFromElsewhere, startKb, syncOnce, withKb, write, type Site } from './crash-site.js';
 import type { Stage } from './crash-stage.js';
 import { git } from './native-git.js';
 
@@ -164,6 +166,26 @@ export const SCENARIOS: readonly Scenario[] = [
     lands: 'always',
   },
   {
+    name: 'a switch with uncommitted work',
+    prepare: async ({ site }) => {
+      await startKb(site);
+      localEdits(site);
+      pushFromElsewhere(site, (work) => {
+        git(work, ['switch', '-q', '-c', 'drafts']);
+        remoteEdits(work);
+      });
+    },
+    act: (_stage, { world }) => switchTo(world, 'drafts'),
+    recover: async ({ site }, { world }) => {
+      await switchTo(world, 'drafts');
+      if (!readFileSync(join(site.kb, 'diary.md'), 'utf8').includes('line 1, remotely'))
+        throw new Error('not switched');
+      await switchTo(world, 'main');
+      await syncOnce(world);
+    },
+    lands: 'always',
+  },
+  {
     name: 'init with a new remote',
     prepare: ({ site }) => {
       mkdirSync(site.home, { recursive: true });
@@ -205,4 +227,8 @@ export const SCENARIOS: readonly Scenario[] = [
 
 async function init({ site }: Stage, { world }: SimulatedProcess): Promise<void> {
   await initKb(world, { directory: site.kb, remote: site.remote, branch: 'main', name: 'notes' });
+}
+
+async function switchTo(world: Surroundings, branch: string): Promise<void> {
+  await withKb(world, (kb) => switchBranch(kb, { branch, create: false, uncommitted: 'bring' }));
 }

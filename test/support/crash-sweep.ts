@@ -137,6 +137,7 @@ export class Sweep {
         if (this.scenario.lands === undefined || before[key] === after[key] || /^(unlink|rmdir)/.test(label)) continue;
         // Half a work tree is told by the journal, and finished by the next command.
         if (key === 'work tree' && existsSync(join(this.site.kb, '.git/kb/advance.json'))) continue;
+        if (key !== 'remote' && existsSync(join(this.site.kb, '.git/kb/switch.json'))) continue;
         problems.push(`it failed, but the ${key} changed: ${before[key]} → ${after[key]}`.replaceAll('\n', ' '));
       }
     }

@@ -41,9 +41,19 @@ export interface RefChange {
   readonly fence?: () => void;
 }
 
+export interface SymbolicMove {
+  /** The branch that it points to now, or the commit that it holds itself. */
+  readonly expected: RefName | Oid;
+  readonly message: string;
+  /** Formatted committer signature, for the reflog. */
+  readonly who: string;
+  /** Called under the lock, before anything can be seen to change. */
+  readonly fence: () => void;
+}
+
 /** Somebody else changed the ref first: nothing was written. `details`: ref, expected, actual (null: none). */
 export class RefMoved extends KbError {
-  constructor(ref: RefName, expected: Oid | null, actual: Oid | null) {
+  constructor(ref: RefName, expected: string | null, actual: string | null) {
     super('E_UNSAFE_STATE', `${ref} moved meanwhile: ${actual ?? 'it is gone'} instead of ${expected ?? 'no ref'}`, {
       hint: 'run the same command again',
       details: { ref, expected, actual },
@@ -155,14 +165,27 @@ export class Refs {
 
   /**
    * Makes `name` a symref; its target need not exist (a branch without commits).
+   * @param move of HEAD to another branch: what it must hold now, and the entry of its log
+   * @throws RefMoved when it holds something else
    * @throws KbError E_UNSAFE_STATE when its lock is held; E_USAGE when it would point to itself
    */
-  setSymbolic(name: RefName, target: RefName): void {
+  setSymbolic(name: RefName, target: RefName, move?: SymbolicMove): void {
     if (target === HEAD || target === name) throw new KbError('E_USAGE', `${name} cannot point to ${target}`);
     const lock = this.lock(name);
     try {
-      if (name !== HEAD && this.read(name) === undefined) this.assertNameIsFree(name);
+      const value = this.read(name);
+      if (name !== HEAD && value === undefined) this.assertNameIsFree(name);
+      const held = value?.target ?? value?.oid;
+      if (move !== undefined && held !== move.expected) throw new RefMoved(name, move.expected, held ?? null);
       lock.write(Buffer.from(`ref: ${target}\n`));
+      if (move !== undefined) {
+        lock.close();
+        move.fence();
+        const before = value?.target === undefined ? value?.oid : this.resolve(value.target);
+        const after = this.resolve(target);
+        if (after !== undefined)
+          this.log({ name, to: null, message: move.message, who: move.who }, [name], before, after);
+      }
       this.install(lock, name);
     } catch (error) {
       throw asStorageError(error, `write the ref ${name}`);

@@ -36,7 +36,7 @@ export function lookAfter(
   const now = kb.refs.head();
   if (now.branch !== branch.ref) {
     throw new KbError('E_UNSAFE_STATE', `${program} left the branch ${branch.name}`, {
-      hint: `commit what it changed with: kb sync; then go back with: git switch ${branch.name}`,
+      hint: `commit what it changed with: kb sync; then go back with: kb switch ${branch.name}`,
     });
   }
   const staged = new StagedObjects(kb.objects);

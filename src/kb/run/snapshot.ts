@@ -36,6 +36,7 @@ export function snapshotRef(runId: string): RefName {
 export function takeSnapshot(
   kb: Kb,
   { head, index, identities }: { head: Oid | undefined; index: GitIndex; identities: Identities },
+  message = 'kb run: uncommitted before it',
 ): Oid | undefined {
   const edits = scanLocalEdits(kb, index, head).filter(({ path }) => pathProblem(path) === undefined);
   if (edits.length === 0) return undefined;
@@ -50,8 +51,8 @@ export function takeSnapshot(
   const commit = (tree: Oid, parents: readonly Oid[], message: string): Oid =>
     staged.add('commit', serializeCommit({ tree, parents, ...identities, message }));
   const parents = head === undefined ? [] : [head];
-  const indexCommit = commit(editTree(staged, base, inIndex), parents, 'kb run: the index before it\n');
-  const oid = commit(editTree(staged, base, work), [...parents, indexCommit], 'kb run: uncommitted before it\n');
+  const indexCommit = commit(editTree(staged, base, inIndex), parents, `${message}: the index\n`);
+  const oid = commit(editTree(staged, base, work), [...parents, indexCommit], `${message}\n`);
   staged.persist();
   return oid;
 }
