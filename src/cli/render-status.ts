@@ -31,7 +31,7 @@ export function renderStatus(status: Status | CloningStatus, paint: Paint, nowMs
   const row = (name: string, value: string): void => void lines.push(`${paint.dim(`${name}:`.padEnd(11))}${value}`);
   row(
     'KB',
-    `${paint.bold(printable(status.dir))} (${plural(status.fileCount, 'file')}${status.shallow ? ', shallow' : ''})`,
+    `${paint.bold(printable(status.dir))} (${plural(status.fileCount, 'file')}${status.shallow ? ', shallow' : ''}${status.sparse === null ? '' : ', sparse'})`,
   );
   row(
     'branch',

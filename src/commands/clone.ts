@@ -17,6 +17,7 @@ export default class Clone extends KbCommand {
   static override examples = [
     '<%= config.bin %> clone https://github.com/example/notes',
     '<%= config.bin %> clone --name team --depth full https://git.example.org/team/notes.git ~/notes',
+    '<%= config.bin %> clone --sparse team/notes --sparse templates https://git.example.org/team/notes.git',
     '<%= config.bin %> clone --detach https://github.com/example/notes && cd notes && <%= config.bin %> clone --wait',
   ];
   static override args = {
@@ -26,6 +27,12 @@ export default class Clone extends KbCommand {
   static override flags = {
     depth: Flags.string({ summary: 'How many commits of history, or full.', helpValue: 'N|full', default: '1' }),
     branch: Flags.string({ summary: "Branch to check out; default: the remote's own." }),
+    sparse: Flags.string({
+      summary: 'Only the files of this folder, those at the root and in the folders above (repeatable).',
+      helpValue: 'PATH',
+      multiple: true,
+      multipleNonGreedy: true,
+    }),
     timeout: Flags.string({ summary: 'For the whole clone.', helpValue: 'DURATION', default: '300s' }),
     name: Flags.string({ summary: 'Register the KB under this name for --kb.' }),
     detach: Flags.boolean({ summary: 'Return at once, and clone on in the background.', exclusive: ['wait'] }),
@@ -49,6 +56,7 @@ export default class Clone extends KbCommand {
       ...(args.url === undefined ? {} : { url: args.url }),
       ...(directory === undefined ? {} : { directory }),
       ...(flags.branch === undefined ? {} : { branch: flags.branch }),
+      ...(flags.sparse === undefined ? {} : { sparse: flags.sparse }),
       ...(flags.name === undefined ? {} : { name: flags.name }),
       ...(flags['lock-timeout'] === undefined ? {} : { lockTimeout: flags['lock-timeout'] }),
     };

@@ -18,6 +18,7 @@ import { withPauses } from '../git/steps.js';
 import { findCollisions } from '../git/worktree/collisions.js';
 import { GITLINK } from '../git/worktree/modes.js';
 import type { BlobSource } from '../git/worktree/apply.js';
+import type { SparseCone } from '../git/worktree/sparse-cone.js';
 import { Worktree } from '../git/worktree/worktree.js';
 import { reportWait } from './hold.js';
 import { withLock } from '../lock/lock.js';
@@ -31,8 +32,9 @@ import { CloneStage, finishCompleteStage, hasCompleteStage, isLeftover, removeSt
 import { measureDisk } from './disk-use.js';
 import { type FreeSpace, mebibytes, watchSpace } from './free-space.js';
 import { noSuchBranch } from './no-such-branch.js';
-import { openKbAt, type Kb } from './open.js';
+import { openKbAt, optional, type Kb } from './open.js';
 import { ProgressMeter } from './progress-meter.js';
+import { coneOf, countFilesHere, requireFolders, writeSparseCheckout } from './sparse.js';
 import { StopSignal } from './stop-signal.js';
 import type { Surroundings } from './surroundings.js';
 
@@ -44,6 +46,8 @@ export interface CloneRequest {
   readonly depth: number | 'full';
   /** Default: the setting `branch`, else the remote's own default branch. */
   readonly branch?: string;
+  /** Folders whose files are to be here, with those at the root and in the folders above; default: all files. */
+  readonly sparse?: readonly string[];
   /** Register the KB under this name. */
   readonly name?: string;
   /** For the whole clone, such as `300s`. */
@@ -103,6 +107,7 @@ export async function planClone(surroundings: Surroundings, request: CloneReques
   }
   const { url, configuredUrl } = typedRemote(surroundings, address, request.insecure);
   const directory = resolve(cwd, request.directory ?? url.suggestedDirectory);
+  if (request.sparse !== undefined) coneOf(request.sparse);
   if (request.name !== undefined) requireFreeName(disk, env, request.name, directory);
   if (!hasCompleteStage(disk, directory)) requireUsable(disk, directory, url);
   return { settings, url, configuredUrl, directory, timeoutMs: parseDuration(request.timeout), startMs };
@@ -222,12 +227,14 @@ async function cloneInto(surroundings: Surroundings, order: CloneOrder, record: 
     const traits = probeVolume(disk, stage.tree);
     initRepository(disk, stage.gitDir, { bare: false, branch: shortName(ref) });
     writeRemoteConfig(disk, stage.gitDir, order, ref);
+    const cone = order.sparse === undefined ? undefined : coneOf(order.sparse);
+    if (cone !== undefined) writeSparseCheckout(disk, stage.gitDir, cone);
     if (commit !== undefined) {
       const meter = new ProgressMeter(clock, (progress) => {
         report(progress);
         record.follow(progress);
       });
-      await fill({ surroundings, order, stage, remote, ref, commit, traits, space, meter, signal });
+      await fill({ surroundings, order, stage, remote, ref, commit, traits, cone, space, meter, signal });
     }
     signal.throwIfAborted();
     stage.finish(traits);
@@ -253,6 +260,8 @@ interface Filling {
   readonly ref: RefName;
   readonly commit: Oid;
   readonly traits: VolumeTraits;
+  /** undefined: all files are to be here */
+  readonly cone: SparseCone | undefined;
   /** undefined: the volume does not say how much room it has */
   readonly space: FreeSpace | undefined;
   readonly meter: ProgressMeter;
@@ -312,14 +321,17 @@ async function receive(filling: Filling, objects: ObjectStore): Promise<Received
 
 /** @param largestBytes no file is larger */
 async function checkOut(filling: Filling, objects: ObjectStore, largestBytes: number): Promise<void> {
-  const { surroundings, stage, commit, traits, space, meter, signal } = filling;
+  const { surroundings, stage, commit, traits, cone, space, meter, signal } = filling;
   const { disk, clock } = surroundings;
   objects.refresh();
   const tree = readCommit(objects, commit).tree;
   const changes = diffTrees(objects, EMPTY_TREE, tree);
-  if (traits.ignoreCase || traits.precomposeUnicode) requireNoCollisions(changes.map(({ path }) => path));
-  if (space !== undefined) requireRoom(surroundings, space, stage, objects, changes, largestBytes);
-  const worktree = new Worktree(disk, stage.tree, stage.gitDir, { ...traits, trustCtime: true });
+  if (cone !== undefined) requireFolders(objects, tree, cone, surroundings.report);
+  const wanted = cone === undefined ? changes : changes.filter(({ path }) => cone.has(path));
+  if (traits.ignoreCase || traits.precomposeUnicode) requireNoCollisions(wanted.map(({ path }) => path));
+  if (space !== undefined) requireRoom(surroundings, space, stage, objects, wanted, largestBytes);
+  const settings = { ...traits, trustCtime: true, ...optional('cone', cone && ((): SparseCone => cone)) };
+  const worktree = new Worktree(disk, stage.tree, stage.gitDir, settings);
   const source: BlobSource = {
     read: (oid) => objects.read(oid),
     find: (oid) => objects.find(oid),
@@ -439,7 +451,7 @@ export async function describeClone(
       branch: head.branch === undefined ? null : shortName(head.branch),
       head: head.oid ?? null,
       shallow: kb.shallow().size > 0,
-      fileCount: GitIndex.read(surroundings.disk, kb.gitDir).entryCount,
+      fileCount: countFilesHere(kb, GitIndex.read(surroundings.disk, kb.gitDir)),
       bytes: measureDisk(surroundings.disk, directory, kb.gitDir).repoBytes,
     };
   } finally {

@@ -121,6 +121,7 @@ function isHere(kb: Kb, forms: readonly RepoPath[]): boolean {
 }
 
 function isAsOnDisk(kb: Kb, path: RepoPath, entry: TreeEntry): boolean {
+  if (kb.worktree.isLeftOut(path)) return true; // nobody has changed what is not here
   if (entry.mode === TREE_MODE || kb.worktree.stat(path, entry.mode) === undefined) return false;
   const stats = kb.worktree.lstat(path);
   return stats !== undefined && kb.worktree.holds(path, stats, { mode: entry.mode, oid: entry.oid });

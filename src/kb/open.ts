@@ -14,6 +14,7 @@ import { Worktree } from '../git/worktree/worktree.js';
 import { processWord } from '../lock/process-word.js';
 import { requireTrustedOwner } from './trusted-owner.js';
 import { locateKb } from './locate.js';
+import { sparseCheckoutOf } from './sparse.js';
 import type { Surroundings } from './surroundings.js';
 
 /** An open KB: where it is, what it is set to, and the parts of its repository. */
@@ -73,6 +74,7 @@ export async function openKbAt(surroundings: Surroundings, root: string, flags: 
     ignoreCase: gitConfig.getBoolean('core.ignorecase', false),
     trustCtime: gitConfig.getBoolean('core.trustctime', true),
     precomposeUnicode: gitConfig.getBoolean('core.precomposeunicode', false),
+    ...optional('cone', sparseCheckoutOf(disk, gitDir, gitConfig)),
   });
   return {
     root,
@@ -181,8 +183,6 @@ function requireKnownFormat(config: GitConfig, root: string): void {
   if (format !== 'sha1') refuse(`uses ${format} object ids`);
   const storage = config.get('extensions.refstorage') ?? 'files';
   if (storage !== 'files') refuse(`keeps its refs as ${storage}`);
-  if (config.getBoolean('extensions.worktreeconfig', false)) refuse('has a configuration per work tree');
-  if (config.getBoolean('core.sparsecheckout', false)) refuse('is a sparse checkout');
   if (config.get('extensions.partialclone') !== undefined) refuse('is a partial clone');
 }
 

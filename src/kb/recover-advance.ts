@@ -66,6 +66,7 @@ function mergeEditsSince(kb: Kb, changes: readonly TreeChange[]): Map<RepoPath, 
   const merged = new Map<RepoPath, Buffer>();
   for (const { path, before, after } of changes) {
     const file = readPlainFile(kb, path);
+    if (file === undefined && kb.worktree.isLeftOut(path)) continue;
     if (file === 'barred') return undefined;
     const holds = (leaf: Leaf | undefined): boolean =>
       file === undefined ? leaf === undefined : leaf?.mode === file.mode && leaf.oid === hashObject('blob', file.data);
@@ -114,7 +115,8 @@ function entriesOfCommittedEdits(
       file !== 'barred' &&
       file.mode === after.mode &&
       hashObject('blob', file.data) === after.oid;
-    entries.set(path, { ...after, stat: isCommitted && stat !== undefined ? stat : UNKNOWN_STAT });
+    const skipWorktree = file === undefined && kb.worktree.isLeftOut(path);
+    entries.set(path, { ...after, stat: isCommitted && stat !== undefined ? stat : UNKNOWN_STAT, skipWorktree });
   }
   return entries;
 }

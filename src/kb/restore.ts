@@ -75,7 +75,7 @@ export async function restoreSaved(kb: Kb, request: RestoreRequest): Promise<Res
     if (applied.conflicts.length > 0) throw inTheWay(ref, applied.conflicts);
     const difference = diffTrees(staged, now, applied.tree);
     hold.assertHeld();
-    kb.worktree.apply(difference, staged, { keepOthers: true });
+    kb.worktree.apply(difference, staged, { keepOthers: true, alsoLeftOut: true });
     return { ref, changes: countChanges(staged, difference), merged: applied.merged, copies: copiesOf(applied) };
   });
 }
@@ -96,7 +96,8 @@ function treeOfFiles(kb: Kb, staged: StagedObjects, changes: readonly TreeChange
   const paths = [...scanLocalEdits(kb, index, head), ...changes].map(({ path }) => path);
   const leaves = new Map<RepoPath, Leaf | null>();
   for (const path of paths) {
-    if (pathProblem(path) === undefined) leaves.set(path, lookAtFile(kb, index, path, staged)?.leaf ?? null);
+    if (pathProblem(path) === undefined && !kb.worktree.isLeftOut(path))
+      leaves.set(path, lookAtFile(kb, index, path, staged)?.leaf ?? null);
   }
   return editTree(staged, treeOf(kb, head), leaves);
 }

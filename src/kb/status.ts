@@ -9,6 +9,7 @@ import { lookAtClone, type Cloning } from './clone-record.js';
 import { readLastSync, type LastSync } from './last-sync.js';
 import { scanLocalEdits, type LocalEdit } from './local-edits.js';
 import { openKb, upstreamOf, type Kb, type OpenRequest } from './open.js';
+import { countFilesHere } from './sparse.js';
 import { readQueue, type QueueItem } from './queue-status.js';
 import { measureDisk, type DiskUse } from './disk-use.js';
 import type { Surroundings } from './surroundings.js';
@@ -37,8 +38,11 @@ export interface Status {
   readonly ahead: number | null;
   readonly behind: number | null;
   readonly shallow: boolean;
+  /** Of a sparse checkout: the folders whose files are here, with those at the root and in the folders above. */
+  readonly sparse: readonly string[] | null;
   readonly changes: readonly LocalEdit[];
   readonly conflicts: readonly string[];
+  /** Files of the last commit that are here; without those that a sparse checkout leaves out. */
   readonly fileCount: number;
   readonly lock: StatusLock;
   readonly queue: readonly QueueItem[];
@@ -83,9 +87,10 @@ export async function readStatus(kb: Kb, request: StatusRequest): Promise<Status
     // Commits that were never fetched can't be counted: that the remote moved is all that is known.
     behind: remoteTip === tracking ? (compared?.behind ?? null) : null,
     shallow: kb.shallow().size > 0,
+    sparse: kb.worktree.settings.cone?.().folders ?? null,
     changes: scanLocalEdits(kb, index, head.oid),
     conflicts: [...new Set([...index.unmergedPaths(), ...(lastSync?.conflicts ?? [])])],
-    fileCount: index.entryCount,
+    fileCount: countFilesHere(kb, index),
     lock: describeLock(kb),
     queue: readQueue(kb),
     unpushed: tracking === undefined ? null : (compared?.ahead ?? null),

@@ -72,7 +72,9 @@ export function carryOutSwitch(kb: Kb, step: SwitchStep, context: SwitchContext,
     for (const { path, after } of committed) {
       const file = applied.get(path);
       const isWhole = file !== undefined && file !== null && file.oid === after?.oid && file.mode === after.mode;
-      entries.set(path, after === undefined ? null : { ...after, stat: isWhole ? file.stat : UNKNOWN_STAT });
+      const skipWorktree = isWhole && file.skipWorktree === true;
+      const stat = isWhole ? file.stat : UNKNOWN_STAT;
+      entries.set(path, after === undefined ? null : { ...after, stat, skipWorktree });
     }
     context.fence();
     lock.commit(entries, { source: kb.objects, root: tree });

@@ -186,6 +186,17 @@ export const SCENARIOS: readonly Scenario[] = [
     lands: 'always',
   },
   {
+    name: 'a sync that merges, most folders left out',
+    prepare: async ({ site }) => {
+      await startKb(site);
+      git(site.kb, ['sparse-checkout', 'set', 'inbox']);
+      localEdits(site);
+      pushFromElsewhere(site, remoteEdits);
+    },
+    act: (_stage, { world }) => syncOnce(world),
+    lands: 'always',
+  },
+  {
     name: 'init with a new remote',
     prepare: ({ site }) => {
       mkdirSync(site.home, { recursive: true });

@@ -13,6 +13,7 @@ import { Folders, folderOf } from './folders.js';
 import { EXECUTABLE, GITLINK, SYMLINK, UNKNOWN_STAT } from './modes.js';
 import { namesTemporaryFile, pathProblem } from './path-rules.js';
 import { refuseUnsafePaths } from './plan-check.js';
+import type { SparseCone } from './sparse-cone.js';
 import type { Worktree } from './worktree.js';
 
 export interface ApplyOptions {
@@ -25,6 +26,11 @@ export interface ApplyOptions {
    * places, without looking first. Not together with `keepOthers` or `durable`.
    */
   readonly isFresh?: boolean;
+  /**
+   * Write also files outside of a sparse checkout's cone that are not here: what was taken away is put back. Default
+   * false: they are left out, and their index entries say so.
+   */
+  readonly alsoLeftOut?: boolean;
   /** After each path: how many are done, of how many, and the bytes written so far. What it throws ends the work. */
   readonly onFile?: (done: number, total: number, bytes: number) => void;
   readonly signal?: AbortSignal;
@@ -47,9 +53,11 @@ export function* applyChanges(
   options: ApplyOptions,
 ): Steps<Map<RepoPath, NewEntry | null>> {
   refuseUnsafePaths(changes);
-  if (worktree.settings.ignoreCase) refuseCollisions(changes);
-  refuseBadTargets(changes, objects);
-  return yield* new Application(worktree, changes, objects, options).run();
+  const isWanted = options.alsoLeftOut === true ? undefined : worktree.settings.cone?.();
+  const inside = isWanted === undefined ? changes : changes.filter(({ path }) => isWanted.has(path));
+  if (worktree.settings.ignoreCase) refuseCollisions(inside);
+  refuseBadTargets(inside, objects);
+  return yield* new Application(worktree, changes, objects, options, isWanted).run();
 }
 
 /** Invariant: on a volume that folds names, no two files of one change overwrite each other (test: "refuses a tree whose names are one file here"). */
@@ -104,6 +112,8 @@ class Application {
     private readonly changes: readonly TreeChange[],
     private readonly objects: BlobSource,
     private readonly options: ApplyOptions,
+    /** undefined: every file is to be here */
+    private readonly cone: SparseCone | undefined,
   ) {
     this.folders = new Folders(worktree.disk, worktree.root);
     this.durable = options.durable ?? true;
@@ -183,6 +193,8 @@ class Application {
   }
 
   private write(path: RepoPath, before: Leaf | undefined, after: Leaf): NewEntry {
+    if (this.cone?.has(path) === false && !this.isThere(path))
+      return { mode: after.mode, oid: after.oid, stat: UNKNOWN_STAT, skipWorktree: true };
     const folder = folderOf(path);
     const parent = this.folders.make(folder);
     if (parent.kind === 'symlink' || parent.kind === 'file') return this.blocked(path, after, parent.at);
@@ -202,6 +214,10 @@ class Application {
     const written = this.worktree.lstat(path);
     if (written === undefined) return unknown(after); // someone removed it at once: that is an edit like any other
     return { mode: after.mode, oid: after.oid, stat: fileStatOf(written) };
+  }
+
+  private isThere(path: RepoPath): boolean {
+    return this.options.isFresh !== true && this.worktree.isThere(path, this.folders);
   }
 
   /** @throws the file system's EEXIST when something is there after all: it is not overwritten */

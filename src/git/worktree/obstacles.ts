@@ -8,6 +8,7 @@ import { Folders, folderOf } from './folders.js';
 import { GITLINK } from './modes.js';
 import { pathProblem } from './path-rules.js';
 import { refuseUnsafePaths } from './plan-check.js';
+import type { SparseCone } from './sparse-cone.js';
 import type { Worktree } from './worktree.js';
 
 /**
@@ -41,6 +42,7 @@ class ObstacleSearch {
   private readonly folders: Folders;
   /** Paths whose file goes away: each is looked at by itself, so it stands in nobody's way. */
   private readonly removed = new Set<string>();
+  private readonly cone: SparseCone | undefined;
   private readonly namesInFolder = new Map<string, Map<string, string[]>>();
 
   constructor(
@@ -49,6 +51,7 @@ class ObstacleSearch {
     private readonly index: GitIndex,
   ) {
     this.folders = new Folders(worktree.disk, worktree.root);
+    this.cone = worktree.settings.cone?.();
     for (const { path, before, after } of changes)
       if (before !== undefined && after === undefined) this.removed.add(path);
   }
@@ -61,6 +64,8 @@ class ObstacleSearch {
   private look(change: TreeChange): void {
     if (change.after === undefined && pathProblem(change.path) !== undefined) return; // `apply` leaves it alone
     const parent = this.folders.state(folderOf(change.path));
+    // What is not to be here needs no room.
+    if (parent.kind !== 'folder' && this.cone?.has(change.path) === false) return;
     if (parent.kind === 'symlink' || parent.kind === 'file') {
       // without its folder there is nothing to remove; a write needs the thing in the way to go
       if (change.after !== undefined && !this.removed.has(parent.at)) {

@@ -117,10 +117,18 @@ class Scan {
         if (!isOtherStage) this.found.push({ path, kind: 'unmerged', staged: false });
         continue;
       }
-      if (entry.skipWorktree || entry.assumeValid) continue;
+      if (entry.assumeValid || (entry.skipWorktree && !this.isThereAllTheSame(path))) continue;
       const change = this.changeOf(path, entry, isRealFolder);
       if (change !== undefined) this.found.push({ path, staged: false, ...change });
     }
+  }
+
+  /**
+   * A file that a sparse checkout leaves out, and that somebody has put there: it counts as any other, as for native
+   * git. Without a sparse checkout the mark means that nobody is to look.
+   */
+  private isThereAllTheSame(path: RepoPath): boolean {
+    return this.worktree.settings.cone !== undefined && this.worktree.isThere(path, this.folders);
   }
 
   private changeOf(path: RepoPath, entry: IndexEntry, isInRealFolder: boolean): Difference | undefined {

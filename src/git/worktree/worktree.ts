@@ -16,6 +16,7 @@ import { listFolder } from './folder-listing.js';
 import { EXECUTABLE, REGULAR, SYMLINK } from './modes.js';
 import { type Obstacle, findObstacles } from './obstacles.js';
 import { namesTemporaryFile, pathProblem } from './path-rules.js';
+import type { SparseCone } from './sparse-cone.js';
 
 /** What the volume can do, from git's `core.*` settings. */
 export interface WorktreeSettings {
@@ -29,6 +30,8 @@ export interface WorktreeSettings {
   readonly trustCtime: boolean;
   /** `core.precomposeUnicode`: the volume gives names back decomposed. */
   readonly precomposeUnicode: boolean;
+  /** `core.sparseCheckout`: which files are to be here, read anew at each call. Default: all. */
+  readonly cone?: () => SparseCone;
 }
 
 const OWNER_MAY_EXECUTE = 0o100n;
@@ -116,6 +119,23 @@ export class Worktree {
     } catch (error) {
       throw asStorageError(error, 'write to the work tree');
     }
+  }
+
+  /**
+   * Whether the file is not here on purpose (sparse checkout). One outside of the cone that is here all the same is a
+   * file like any other, as native git takes it.
+   */
+  isLeftOut(path: RepoPath): boolean {
+    const { cone } = this.settings;
+    if (cone === undefined || cone().has(path)) return false;
+    return !this.isThere(path, new Folders(this.disk, this.root));
+  }
+
+  /** A file or link, in a real folder. */
+  isThere(path: string, folders: Folders): boolean {
+    if (folders.state(folderOf(path)).kind !== 'folder') return false;
+    const stats = this.lstat(path);
+    return stats !== undefined && !stats.isDirectory();
   }
 
   /** As lstat; undefined when nothing is there. The caller has checked the folders above. */

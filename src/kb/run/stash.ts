@@ -74,23 +74,31 @@ export function saveStash(kb: Kb, request: StashRequest): RefName[] {
  */
 export function putBack(kb: Kb, edits: readonly RunEdit[], fence: () => void): RepoPath[] {
   if (edits.length === 0) return [];
-  const changes = edits
-    .filter(({ now, before }) => !sameLeaf(now, before))
-    .map(({ path, now, before }) => ({
-      path,
-      ...optional('before', now ?? undefined),
-      ...optional('after', before ?? undefined),
-    }));
   fence();
   const lock = IndexLock.acquire(kb.surroundings.disk, kb.gitDir, {
     fence,
     marks: kb.lockMarks,
     statOf: (path) => kb.worktree.stat(path),
   });
+  // What a sparse checkout leaves out goes again, once it is what the last commit holds.
+  const isLeftOut = ({ path, before, indexBefore }: RunEdit): boolean =>
+    before !== null && sameLeaf(before, indexBefore) && lock.index.get(path)?.skipWorktree === true;
+  const changes = edits
+    .filter((edit) => !sameLeaf(edit.now, edit.before))
+    .map((edit) => ({
+      path: edit.path,
+      ...optional('before', edit.now ?? undefined),
+      ...optional('after', isLeftOut(edit) ? undefined : (edit.before ?? undefined)),
+    }));
   try {
-    const applied = kb.worktree.apply(changes, kb.objects, { keepOthers: true });
+    const applied = kb.worktree.apply(changes, kb.objects, { keepOthers: true, alsoLeftOut: true });
     const entries = new Map<RepoPath, NewEntry | null>();
-    for (const { path, before, indexBefore, now, stat } of edits) {
+    for (const edit of edits) {
+      const { path, before, indexBefore, now, stat } = edit;
+      if (isLeftOut(edit) && indexBefore !== null) {
+        entries.set(path, { ...indexBefore, stat: UNKNOWN_STAT, skipWorktree: true });
+        continue;
+      }
       const written = applied.has(path) ? applied.get(path)?.stat : sameLeaf(now, before) ? stat : undefined;
       // Where index and file differ, a look at the content must show it.
       const isFile = sameLeaf(indexBefore, before) && written !== undefined;

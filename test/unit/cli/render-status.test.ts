@@ -29,6 +29,7 @@ const HEALTHY: Status = {
   ahead: 0,
   behind: 0,
   shallow: false,
+  sparse: null,
   changes: [],
   conflicts: [],
   fileCount: 1,
@@ -82,6 +83,7 @@ describe('renderStatus', () => {
 
   it.each<[string, Partial<Status>, string, string | RegExp]>([
     ['several files, shallow', { fileCount: 2, shallow: true }, 'KB', '/home/ann/notes (2 files, shallow)'],
+    ['some folders', { fileCount: 2, sparse: ['team'] }, 'KB', '/home/ann/notes (2 files, sparse)'],
     ['no commit yet', { head: null }, 'branch', 'main, no commit yet'],
     ['detached', { branch: null }, 'branch', /^none \(detached HEAD\) at/],
     ['no remote', { remote: null }, 'remote', 'none'],

@@ -34,9 +34,8 @@ describe('openKb', () => {
     ['another format', '[core]\nrepositoryformatversion = 2', /repository format 2/],
     ['SHA-256', '[core]\nrepositoryformatversion = 1\n[extensions]\nobjectFormat = sha256', /sha256 object ids/],
     ['reftable', '[core]\nrepositoryformatversion = 1\n[extensions]\nrefStorage = reftable', /reftable/],
-    ['a configuration per work tree', '[extensions]\nworktreeConfig = true', /per work tree/],
     ['a work tree elsewhere', '[core]\nworktree = ../other', /core\.worktree/],
-    ['a sparse checkout', '[core]\nsparseCheckout = true', /sparse/],
+    ['a sparse checkout by patterns', '[core]\nsparseCheckout = true', /sparse checkout by patterns/],
     ['a partial clone', '[extensions]\npartialClone = origin', /partial clone/],
   ])('refuses %s', async (_what, text, message) => {
     configure(text);
@@ -44,6 +43,13 @@ describe('openKb', () => {
       code: 'E_UNSAFE_STATE',
       message: expect.stringMatching(message) as string,
     });
+  });
+
+  it('heeds the configuration per work tree', async () => {
+    configure('[extensions]\nworktreeConfig = true');
+    await open();
+    writeFileSync(join(root, '.git/config.worktree'), '[core]\nworktree = ../other');
+    await expect(open()).rejects.toMatchObject({ code: 'E_UNSAFE_STATE' });
   });
 
   it('refuses a bare repository', async () => {
