@@ -43,7 +43,13 @@ const PACKAGES = {
 const BUILTINS = {
   fs: [/^disk\//],
   'fs/promises': [],
-  child_process: [/^remote\/local\/hooks/, /^cli\/editor/, /^cli\/background/, /^kb\/run\/child/],
+  child_process: [
+    /^remote\/local\/hooks/,
+    /^remote\/credentials\/run-program/,
+    /^cli\/editor/,
+    /^cli\/background/,
+    /^kb\/run\/child/,
+  ],
   cluster: [],
   vm: [],
 };

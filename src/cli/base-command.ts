@@ -1,12 +1,12 @@
 import { Command, Flags, type Interfaces } from '@oclif/core';
 import { isKbError } from '../errors.js';
 import { printable } from '../printable.js';
-import { surroundings, type Surroundings } from '../kb/surroundings.js';
+import { surroundings, type Ask, type Surroundings } from '../kb/surroundings.js';
 import type { OpenRequest } from '../kb/open.js';
 import { asCliError } from './as-cli-error.js';
 import { renderError } from './render-error.js';
 import { abortOnSignals } from './signals.js';
-import { Terminal } from './terminal.js';
+import { mayAsk, Terminal } from './terminal.js';
 
 export type GlobalFlags = Interfaces.InferredFlags<typeof KbCommand.baseFlags>;
 
@@ -41,7 +41,7 @@ export abstract class KbCommand extends Command {
     this.terminal = this.makeTerminal(flags);
     this.signal = abortOnSignals();
     const terminal = this.terminal;
-    return surroundings({ signal: this.signal, report: (event) => terminal.report(event) });
+    return surroundings({ signal: this.signal, report: (event) => terminal.report(event), ask: this.asker() });
   }
 
   override toSuccessJson(result: unknown): unknown {
@@ -69,6 +69,15 @@ export abstract class KbCommand extends Command {
   override async finally(): Promise<void> {
     this.terminal.done();
     return Promise.resolve();
+  }
+
+  /** Nobody is asked where nobody can answer, nor where the caller is a program. */
+  protected asker(): Ask | undefined {
+    if (this.jsonEnabled() || !mayAsk(process)) return undefined;
+    return async (question) => {
+      this.terminal.pause();
+      return (await import('./ask.js')).ask(question, this.signal);
+    };
   }
 
   private makeTerminal(flags: Pick<GlobalFlags, 'quiet' | 'verbose' | 'color'>): Terminal {

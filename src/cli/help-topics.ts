@@ -47,11 +47,27 @@ const FORMATTING = [
 ];
 
 const AUTH = [
-  "For http(s) remotes, tried in this order, each only for the remote's own origin and never written anywhere:",
-  '  1. user and password in the URL (taken out before the URL is stored)',
-  '  2. KB_GIT_AUTH_TOKEN',
-  '  3. GITHUB_TOKEN, then GH_TOKEN: for github.com, the host in GITHUB_SERVER_URL, and this machine itself',
-  'The user name is GITHUB_USERNAME, else one that hosts accept with a token.',
+  'For http(s) remotes, tried in this order, each only for its own host; what the host refuses (401) is followed by the next:',
+  '   1. user and password in the URL (taken out before the URL is stored)',
+  '   2. KB_GIT_AUTH_TOKEN: for the host of KB_GIT_REPO_URL where that is set, else of the remote',
+  '   3. hosts.HOST in the user configuration (kb/config.yaml): tokenEnv, tokenFile or tokenCommand',
+  '   4. GITHUB_TOKEN, then GH_TOKEN: for github.com, *.ghe.com, the host in GITHUB_SERVER_URL, and this machine itself',
+  '   5. GITLAB_TOKEN: for gitlab.com, the host in CI_SERVER_HOST or CI_SERVER_URL, and this machine itself',
+  '   6. the file that KB_GIT_PASSWORD_FILE names, read again each time; for the same host as KB_GIT_AUTH_TOKEN',
+  '   7. credential.helper of the git configuration (credential.<url>.* too); git itself is not needed',
+  '   8. ~/.netrc',
+  '   9. a GitHub App: KB_GITHUB_APP_ID, KB_GITHUB_APP_INSTALLATION_ID, KB_GITHUB_APP_PRIVATE_KEY_FILE',
+  '  10. a question on the terminal; never in a pipe, with CI, with --json, or with GIT_TERMINAL_PROMPT=0',
+  'From 7 on they are asked only once the host has asked. kb stores nothing; helpers keep what came from them or the terminal.',
+  'The user name is that of the URL, else KB_GIT_USERNAME, else GITHUB_USERNAME (not for GitLab and Bitbucket), else one',
+  'that the host accepts beside a token: x-access-token, oauth2 (GitLab), x-token-auth (Bitbucket).',
+  'The user configuration of a host:',
+  '  hosts:',
+  '    git.example.com:',
+  '      kind: gitlab                   # github, gitlab, gitea or bitbucket; where its name does not tell',
+  '      username: ann',
+  '      tokenEnv: EXAMPLE_TOKEN        # or tokenFile: ~/.secrets/example, or tokenCommand: [pass, show, example]',
+  '      githubApp: { id: 4711, installation: 42, privateKeyFile: ~/app.pem, apiUrl: https://git.example.com/api/v3 }',
   'Over plain http, credentials are sent to this machine only, or with kb clone --insecure.',
 ];
 

@@ -101,6 +101,15 @@ export class Terminal {
     return LEVELS.find((level) => level === wanted) ?? 'info';
   }
 
+  /** Stops the animation until the next step: somebody is being asked something. */
+  pause(): void {
+    clearTimeout(this.timer);
+    this.timer = undefined;
+    this.spinner?.stop();
+    this.spinner = undefined;
+    this.isShowing = false;
+  }
+
   /** Ends all animation; called before a result or an error is printed. */
   done(): void {
     this.isDone = true;
@@ -138,6 +147,12 @@ export class Terminal {
       this.line('info', this.current);
     }
   }
+}
+
+/** Whether there is a person who could answer a question. `GIT_TERMINAL_PROMPT=0` says no, as for git. */
+export function mayAsk({ stdin, stderr, env }: Pick<NodeJS.Process, 'stdin' | 'stderr' | 'env'>): boolean {
+  const isForbidden = /^(0|false|no|off)$/i.test(env['GIT_TERMINAL_PROMPT'] ?? '');
+  return stdin.isTTY && stderr.isTTY && !env['CI'] && !isForbidden;
 }
 
 /** A text without the numbers that change in it. */

@@ -76,7 +76,11 @@ export default class Run extends KbCommand {
     this.start(flags);
     const foreground = process.stdin.isTTY === true && timeoutMs === undefined;
     const { stop, kill, onChild } = takeSignals(foreground);
-    const world = surroundings({ signal: stop, report: (event) => this.terminal.report(event) });
+    const world = surroundings({
+      signal: stop,
+      report: (event) => this.terminal.report(event),
+      ask: this.asker(),
+    });
     const kb = await openKb(world, openRequest(flags));
     const result = await runCommand(kb, {
       command: [program, ...args],

@@ -30,6 +30,31 @@ const OTHERS: readonly EnvironmentVariable[] = [
     description: 'If set, kb starts no `kb gc --auto` in the background after an edit; nor does it where CI is set.',
     secret: false,
   },
+  {
+    name: 'KB_GIT_USERNAME',
+    description: 'User name that goes with KB_GIT_AUTH_TOKEN or the password file.',
+    secret: false,
+  },
+  {
+    name: 'KB_GIT_PASSWORD_FILE',
+    description: 'File whose first line is the password or token for http(s) remotes; read again each time.',
+    secret: false,
+  },
+  { name: 'KB_GITHUB_APP_ID', description: 'Number or client id of a GitHub App that has access.', secret: false },
+  { name: 'KB_GITHUB_APP_INSTALLATION_ID', description: "Number of the GitHub App's installation.", secret: false },
+  {
+    name: 'KB_GITHUB_APP_PRIVATE_KEY_FILE',
+    description: "File with the GitHub App's private key (PEM).",
+    secret: false,
+  },
+  {
+    name: 'KB_GITHUB_API_URL',
+    description:
+      "Address of the API that gives out the GitHub App's tokens. Else GITHUB_API_URL, else that of the host.",
+    secret: false,
+  },
+  { name: 'NETRC', description: 'File read instead of ~/.netrc.', default: '~/.netrc', secret: false },
+  { name: 'GIT_TERMINAL_PROMPT', description: '0: nobody is asked for a password on the terminal.', secret: false },
   { name: 'VISUAL', description: 'Editor for `kb edit` and `kb note --edit`.', secret: false },
   { name: 'EDITOR', description: 'Editor for `kb edit` and `kb note --edit` where VISUAL is not set.', secret: false },
   {

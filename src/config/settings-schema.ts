@@ -128,6 +128,13 @@ export const SETTINGS = [
     description: 'Token for remotes on GitHub only.',
   },
   {
+    key: 'gitlabToken',
+    kind: 'text',
+    env: ['GITLAB_TOKEN'],
+    secret: true,
+    description: 'Token for remotes on GitLab only.',
+  },
+  {
     key: 'authUser',
     kind: 'text',
     env: ['GITHUB_USERNAME'],

@@ -3,7 +3,8 @@ import { KbError, redact, registerSecret } from '../errors.js';
 import type { Disk } from '../disk/disk.js';
 import type { Person } from './author.js';
 import type { GitConfig } from './git-config.js';
-import { userConfigFile } from './locations.js';
+import type { HostEntry } from './host-settings.js';
+import { homeDirectory, userConfigFile } from './locations.js';
 import { readSetting, SETTINGS, type SettingKey, type SettingRow } from './settings-schema.js';
 import { readYamlFile, type YamlValue } from './yaml-file.js';
 
@@ -35,6 +36,8 @@ export interface Settings {
   /** Goes to GitHub and nowhere else. */
   readonly githubToken?: string;
   readonly authUser?: string;
+  /** By `name` or `name:port`; from the user's own configuration only. */
+  readonly hosts?: ReadonlyMap<string, HostEntry>;
   readonly lockTimeoutMs: number;
   readonly gitTimeoutMs: number;
   readonly logLevel: LogLevel;
@@ -92,7 +95,8 @@ export async function loadSettings(input: SettingsInput): Promise<LoadedSettings
   const kbFile = input.kbRoot === undefined ? undefined : join(input.kbRoot, 'kb.yaml');
   const userFile = userConfigFile(input.env);
   const kbYaml = kbFile === undefined ? undefined : await readYamlFile(input.disk, kbFile, keysOf('kbYaml'));
-  const userConfig = await readYamlFile(input.disk, userFile, keysOf('userConfig'));
+  const userConfig = await readYamlFile(input.disk, userFile, keysOf('userConfig'), ['hosts']);
+  const hosts = userConfig?.get('hosts');
 
   const found = new Map<string, Found>();
   for (const row of SETTINGS as readonly SettingRow[]) {
@@ -110,7 +114,12 @@ export async function loadSettings(input: SettingsInput): Promise<LoadedSettings
   }
   spreadAuthor(found);
   nameSession(found);
-  return { settings: toSettings(found), explain: () => explain(found) };
+  const settings = toSettings(found);
+  if (hosts === undefined) return { settings, explain: () => explain(found) };
+  const { readHosts } = await import('./host-settings.js');
+  const read = readHosts(hosts, userFile, homeDirectory(input.env));
+  const rows = [...read].map(([host, entry]) => explainHost(host, entry, `${userFile}:${hosts.line}`));
+  return { settings: { ...settings, hosts: read }, explain: () => [...explain(found), ...rows] };
 }
 
 function keysOf(column: 'kbYaml' | 'userConfig'): string[] {
@@ -238,6 +247,11 @@ function explain(found: ReadonlyMap<string, Found>): Setting[] {
     if (one === undefined || row.key === 'author') return []; // shown as author.name and author.email
     return [{ key: row.key, value: shown(row, one.value), source: one.source, secret: row.secret ?? false }];
   });
+}
+
+/** Where the secrets of a host are is told; they themselves are not even read for it. */
+function explainHost(host: string, entry: HostEntry, source: string): Setting {
+  return { key: `hosts.${host}`, value: redact(JSON.stringify(entry)), source, secret: false };
 }
 
 /** A URL in a variable may carry credentials; those are masked like a token. */

@@ -28,6 +28,7 @@ export interface YamlValue {
  * Reads a settings file: dotted key → scalar value with its line. The `yaml` library is loaded only when
  * the file exists, so that most commands never pay for it.
  * @param known all allowed keys, dotted; the groups above them are allowed too
+ * @param groups keys whose whole group is handed over, for another reader
  * @returns undefined when there is no such file
  * @throws KbError E_USAGE naming file, line and key
  */
@@ -35,6 +36,7 @@ export async function readYamlFile(
   disk: Disk,
   path: string,
   known: readonly string[],
+  groups: readonly string[] = [],
 ): Promise<ReadonlyMap<string, YamlValue> | undefined> {
   const text = readText(disk, path);
   if (text === undefined) return undefined;
@@ -61,6 +63,11 @@ export async function readYamlFile(
       if (!isScalar(keyNode) || typeof keyNode.value !== 'string')
         throw refused(path, line, 'a key that is no plain text');
       const key = prefix === '' ? keyNode.value : `${prefix}.${keyNode.value}`;
+      if (groups.includes(key)) {
+        const group: unknown = isMap(value) || isSeq(value) ? value.toJS(document, { maxAliasCount: 0 }) : undefined;
+        values.set(key, { value: group, line });
+        continue;
+      }
       checkKey(path, line, key, keyNode.value, known);
       if (!known.includes(key)) visit(value, key);
       else if (isScalar(value) || value === null)

@@ -25,7 +25,7 @@ import { withLock } from '../lock/lock.js';
 import { openRemote } from '../remote/open.js';
 import type { Discovery, Remote } from '../remote/remote.js';
 import { parseRemoteUrl, type RemoteUrl } from '../remote/url.js';
-import { remoteOptions } from './connect.js';
+import { remoteOptions, userGitConfig } from './connect.js';
 import { typedRemote, type TypedRemote } from './remote-address.js';
 import { CloneRecord, lookAtClone } from './clone-record.js';
 import { CloneStage, finishCompleteStage, hasCompleteStage, isLeftover, removeStages } from './clone-stage.js';
@@ -213,7 +213,12 @@ async function cloneInto(surroundings: Surroundings, order: CloneOrder, record: 
     space?.require(0);
     record.write();
     stage = CloneStage.make(disk, directory);
-    remote = await openRemote(url, { ...remoteOptions(surroundings), timeoutMs, insecure: order.insecure, signal });
+    remote = await openRemote(url, {
+      ...remoteOptions(surroundings, { gitConfig: userGitConfig(surroundings), settings, remoteName: settings.remote }),
+      timeoutMs,
+      insecure: order.insecure,
+      signal,
+    });
     report({ kind: 'step', text: `cloning ${url.display}` });
     const { branch: named } = settings;
     const wanted = named === undefined ? undefined : branchRef(named);

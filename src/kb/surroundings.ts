@@ -49,7 +49,12 @@ export interface Surroundings {
   readonly identity: ProcessIdentity;
   readonly signal?: AbortSignal;
   readonly report: (event: Report) => void;
+  /** Asks the person at the terminal, such as for a password; undefined: there is none who could answer. */
+  readonly ask?: Ask | undefined;
 }
+
+/** @returns undefined when nothing was entered */
+export type Ask = (question: { readonly text: string; readonly hidden: boolean }) => Promise<string | undefined>;
 
 export const systemClock: Clock = {
   wall: () => Date.now(),

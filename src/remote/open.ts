@@ -1,5 +1,6 @@
 import type { Disk } from '../disk/disk.js';
 import type { Remote } from './remote.js';
+import type { Ask, HttpSettings } from './settings.js';
 import type { RemoteUrl } from './url.js';
 
 /** Time as the remote needs it; tests give their own. */
@@ -21,6 +22,16 @@ export interface RemoteOptions {
   /** Allows credentials over plain http to hosts other than loopback. */
   readonly insecure?: boolean;
   readonly userAgent?: string;
+  /** The user's home directory, for `~/.netrc` and the like. */
+  readonly home?: string;
+  /** The user's settings for http(s); gives undefined where there are none. */
+  readonly settings?: () => Promise<HttpSettings | undefined>;
+  /** The one host that `KB_GIT_AUTH_TOKEN` and `KB_GIT_PASSWORD_FILE` are for; undefined: that of the remote. */
+  readonly tokenHost?: string | undefined;
+  /** Asks the person at the terminal; undefined: there is none. */
+  readonly ask?: Ask | undefined;
+  /** Told of what the user should know, such as a certificate that is not checked. */
+  readonly warn?: (text: string) => void;
   readonly clock?: RemoteClock;
   /** Values of `safe.directory` in the user's own git configuration, in order; asked for only by a local remote of somebody else. */
   readonly safeDirectories?: () => readonly string[];

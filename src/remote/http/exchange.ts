@@ -1,4 +1,11 @@
-import type { Agent, ClientRequest, IncomingHttpHeaders, IncomingMessage, RequestOptions } from 'node:http';
+import type {
+  Agent,
+  ClientRequest,
+  IncomingHttpHeaders,
+  IncomingMessage,
+  OutgoingHttpHeaders,
+  RequestOptions,
+} from 'node:http';
 import type { ByteSource } from '../protocol/pkt-line.js';
 import type { RequestBody } from '../protocol/request-body.js';
 import { KbError } from '../../errors.js';
@@ -14,7 +21,7 @@ export interface ExchangeOptions {
   readonly agent: Agent;
   readonly url: URL;
   readonly method: 'GET' | 'POST';
-  readonly headers: Readonly<Record<string, string>>;
+  readonly headers: Readonly<OutgoingHttpHeaders>;
   readonly body?: RequestBody | undefined;
   readonly delivery?: Delivery | undefined;
   /** Milliseconds left for the whole operation. */
@@ -86,7 +93,7 @@ export async function discard(reply: Reply): Promise<void> {
   }
 }
 
-function bodyHeaders(options: ExchangeOptions): Record<string, string> {
+function bodyHeaders(options: ExchangeOptions): OutgoingHttpHeaders {
   const length = options.body?.length;
   if (options.body === undefined) return { ...options.headers };
   return {

@@ -1,4 +1,3 @@
-import type { Credentials } from '../credentials.js';
 import type { RemoteOptions } from '../open.js';
 import type { Discovery, FetchRequest, FetchResult, PushOutcome, PushRequest, Remote } from '../remote.js';
 import type { RemoteUrl } from '../url.js';
@@ -7,15 +6,17 @@ import type { RequestBody } from '../protocol/request-body.js';
 import type { Delivery, Reply } from './exchange.js';
 import { KbError, isKbError } from '../../errors.js';
 import { printable } from '../../printable.js';
-import { findCredentials } from '../credentials.js';
+import { CredentialChain } from '../credentials/chain.js';
 import { MAX_REFS_BYTES, discoveryOf, readAdvertisement } from '../protocol/advertisement.js';
 import { fetchRequestV0, fetchRequestV2, readFetchReplyV0, readFetchReplyV2 } from '../protocol/fetch-pack.js';
 import { lsRefsRequest, readLsRefs } from '../protocol/ls-refs.js';
 import { PacketReader } from '../protocol/pkt-line.js';
 import { MAX_REPORT_BYTES, pushBody, readVerdict, unknown } from '../protocol/receive-pack.js';
+import type { SessionOptions } from './session-options.js';
 import { discard } from './exchange.js';
 import { HttpSession } from './session.js';
-import { statusError } from './status-error.js';
+import { DEFAULT_PREFERENCES } from './session-options.js';
+import { statusError, type StatusContext } from './status-error.js';
 
 /** Below this a request fits into one packet anyway, and compressing it gains nothing. */
 const GZIP_FROM_BYTES = 1024;
@@ -29,16 +30,27 @@ type Service = 'git-upload-pack' | 'git-receive-pack';
 
 /**
  * A repository behind `http://` or `https://`, git's smart protocol only.
- * @throws KbError E_AUTH when credentials would cross a network in the clear
+ * @throws KbError E_USAGE when the user's settings for it are unusable
  */
-export async function openHttpRemote(url: RemoteUrl, options: RemoteOptions): Promise<Remote> {
-  const credentials = findCredentials(url, options.env, options.insecure ?? false);
-  return Promise.resolve(new HttpRemote(url, credentials, options));
+export async function openHttpRemote(url: RemoteUrl, { settings: read, ...others }: RemoteOptions): Promise<Remote> {
+  const settings = await read?.();
+  const options: SessionOptions = { ...others, settings };
+  // What most users never set is not even loaded.
+  const preferences =
+    settings === undefined
+      ? DEFAULT_PREFERENCES
+      : (await import('./preferences.js')).readPreferences(url.href, settings, options.env);
+  const credentials = new CredentialChain(url, { ...options, preset: preferences.authorization });
+  return new HttpRemote(
+    url,
+    credentials,
+    new HttpSession(new URL(url.href), credentials, options, preferences),
+    options,
+  );
 }
 
 class HttpRemote implements Remote {
   readonly displayUrl: string;
-  readonly #session: HttpSession;
   readonly #agent: string;
   /** The server has answered a v2 request. */
   #speaksV2 = false;
@@ -48,17 +60,17 @@ class HttpRemote implements Remote {
 
   constructor(
     url: RemoteUrl,
-    private readonly credentials: Credentials,
-    options: RemoteOptions,
+    private readonly credentials: CredentialChain,
+    private readonly session: HttpSession,
+    options: SessionOptions,
   ) {
     this.displayUrl = url.display;
-    this.#session = new HttpSession(new URL(url.href), credentials.authorization, options);
     // Blanks would end the capability.
     this.#agent = (options.userAgent ?? 'kb').replace(/[^\x21-\x7e]+/g, '-');
   }
 
   get requests(): number {
-    return this.#session.requests;
+    return this.session.requests;
   }
 
   async discover(intent: 'read' | 'write', prefixes: readonly string[]): Promise<Discovery> {
@@ -95,10 +107,10 @@ class HttpRemote implements Remote {
   async push(request: PushRequest): Promise<PushOutcome> {
     const { capabilities } = (this.#receivePack ??= await this.#advertisement('git-receive-pack'));
     const delivery: Delivery = { possible: false };
-    await this.#session.dropDeadConnections();
+    await this.session.dropDeadConnections();
     let reply: Reply;
     try {
-      reply = await this.#session.send({
+      reply = await this.session.send({
         method: 'POST',
         path: 'git-receive-pack',
         headers: {
@@ -126,7 +138,7 @@ class HttpRemote implements Remote {
   }
 
   close(): void {
-    this.#session.close();
+    this.session.close();
   }
 
   async #pushRejected(reply: Reply, delivery: Delivery): Promise<PushOutcome> {
@@ -179,7 +191,7 @@ class HttpRemote implements Remote {
   async #postToUploadPack(body: Buffer, headers: Readonly<Record<string, string>>): Promise<Reply> {
     const isLarge = body.length > GZIP_FROM_BYTES;
     const data = isLarge ? (await import('node:zlib')).gzipSync(body) : body;
-    return this.#session.send({
+    return this.session.send({
       method: 'POST',
       path: 'git-upload-pack',
       headers: {
@@ -198,7 +210,7 @@ class HttpRemote implements Remote {
   }
 
   async #advertisement(service: Service, headers: Readonly<Record<string, string>> = {}): Promise<Advertisement> {
-    const reply = await this.#session.send({
+    const reply = await this.session.send({
       method: 'GET',
       path: `info/refs?service=${service}`,
       headers: { Accept: '*/*', ...headers },
@@ -227,8 +239,8 @@ class HttpRemote implements Remote {
     }
   }
 
-  #statusContext(): { displayUrl: string; credentials: Credentials; leftOrigin: boolean } {
-    return { displayUrl: this.displayUrl, credentials: this.credentials, leftOrigin: this.#session.leftOrigin };
+  #statusContext(): StatusContext {
+    return { displayUrl: this.displayUrl, credentials: this.credentials, leftOrigin: this.session.leftOrigin };
   }
 }
 

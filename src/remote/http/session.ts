@@ -1,11 +1,15 @@
 import { Agent, request as httpRequest } from 'node:http';
-import type { RequestOptions, ClientRequest } from 'node:http';
-import type { RemoteClock, RemoteOptions } from '../open.js';
+import type { ClientRequest, OutgoingHttpHeaders, RequestOptions } from 'node:http';
+import type { RemoteClock } from '../open.js';
 import type { RequestBody } from '../protocol/request-body.js';
 import type { Delivery, Reply } from './exchange.js';
 import { KbError, isKbError, redact } from '../../errors.js';
 import { printable } from '../../printable.js';
+import type { Preferences } from './preferences.js';
+import type { Authenticator, SessionOptions } from './session-options.js';
 import { discard, exchange } from './exchange.js';
+import { DEFAULT_PREFERENCES } from './session-options.js';
+import { rateLimitMs } from './rate-limit.js';
 
 /** Silence that long means that the other side is gone: git's servers send a keep-alive every 5 s. */
 const IDLE_MS = 120_000;
@@ -27,6 +31,8 @@ export interface SessionRequest {
    */
   readonly repeatable: boolean;
   readonly delivery?: Delivery;
+  /** It carries a secret of its own: no redirect is followed. */
+  readonly staysHere?: boolean;
 }
 
 /**
@@ -38,7 +44,6 @@ export class HttpSession {
   /** Redirected away from the origin that the credentials are for. */
   leftOrigin = false;
   #base: URL;
-  #authorization: string | undefined;
   #hadReply = false;
   #transport: Promise<Transport> | undefined;
   readonly #clock: RemoteClock;
@@ -46,11 +51,11 @@ export class HttpSession {
 
   constructor(
     base: URL,
-    authorization: string | undefined,
-    private readonly options: RemoteOptions,
+    private readonly credentials: Authenticator | undefined,
+    private readonly options: SessionOptions,
+    private readonly preferences: Preferences = DEFAULT_PREFERENCES,
   ) {
     this.#base = base;
-    this.#authorization = authorization;
     this.#clock = options.clock ?? systemClock;
     this.#deadline = this.#clock.now() + options.timeoutMs;
   }
@@ -60,13 +65,19 @@ export class HttpSession {
   }
 
   /**
-   * Sends a request; follows redirects (first reply only, as git's `http.followRedirects=initial`) and obeys
-   * short waits that the server asks for. The reply may have any other status.
-   * @throws KbError E_NETWORK, the abort reason, or what the body threw
+   * Sends a request; follows redirects (first reply only, as git's `http.followRedirects=initial`), obeys
+   * short waits that the server asks for, and goes on to the next credentials when it refuses some. The reply may have
+   * any other status.
+   * @throws KbError E_NETWORK, E_AUTH, the abort reason, or what the body threw
    */
   async send(request: SessionRequest): Promise<Reply> {
     for (;;) {
       const reply = await this.#sendAndFollow(request);
+      if (await this.#hasOtherCredentials(reply)) {
+        notDelivered(request);
+        await discard(reply);
+        continue;
+      }
       const wait = retryAfterMs(reply, request);
       if (wait === undefined || wait > MAX_POLITE_WAIT_MS || wait >= this.#remainingMs()) return reply;
       notDelivered(request);
@@ -91,6 +102,14 @@ export class HttpSession {
     );
   }
 
+  /** Tells what became of the credentials that were sent. Those of the first origin are no other's business. */
+  async #hasOtherCredentials(reply: Reply): Promise<boolean> {
+    if (this.leftOrigin || this.credentials === undefined) return false;
+    if (reply.status === 401) return this.credentials.refused(challengesOf(reply));
+    if (reply.status < 400) await this.credentials.accepted();
+    return false;
+  }
+
   async #sendAndFollow(request: SessionRequest): Promise<Reply> {
     let url = new URL(`${this.#base.href.replace(/\/$/, '')}/${request.path}`);
     for (let followed = 0; ; followed += 1) {
@@ -101,7 +120,10 @@ export class HttpSession {
       }
       notDelivered(request);
       await discard(reply);
-      if (this.#hadReply) throw redirectError(reply, 'in the middle of the conversation');
+      const { redirects } = this.preferences;
+      if (request.staysHere === true || redirects === 'never')
+        throw redirectError(reply, 'though no redirect is to be followed');
+      if (this.#hadReply && redirects !== 'always') throw redirectError(reply, 'in the middle of the conversation');
       if (followed === MAX_REDIRECTS) throw redirectError(reply, 'too often');
       url = this.#redirectTarget(reply, request);
     }
@@ -121,7 +143,6 @@ export class HttpSession {
     if (!target.href.endsWith(`/${request.path}`))
       throw redirectError(reply, 'to a page that is no git repository (a sign-in page?)');
     if (target.origin !== reply.url.origin) {
-      this.#authorization = undefined;
       this.leftOrigin = true;
       this.close();
       this.#transport = undefined;
@@ -136,6 +157,7 @@ export class HttpSession {
       const sent: { request?: ClientRequest } = {};
       try {
         const transport = await (this.#transport ??= this.#openTransport(url));
+        const headers = await this.#headers(request);
         if (this.#remainingMs() <= 0) throw this.#tooLate();
         this.requests += 1;
         return await exchange({
@@ -143,11 +165,11 @@ export class HttpSession {
           agent: transport.agent,
           url,
           method: request.method,
-          headers: this.#headers(request),
+          headers,
           body: request.body?.(),
           delivery: request.delivery,
           remainingMs: () => this.#remainingMs(),
-          idleMs: this.options.idleTimeoutMs ?? IDLE_MS,
+          idleMs: this.options.idleTimeoutMs ?? this.preferences.idleMs ?? IDLE_MS,
           connectMs: CONNECT_MS,
           signal: this.options.signal,
         });
@@ -158,12 +180,20 @@ export class HttpSession {
     }
   }
 
-  #headers(request: SessionRequest): Record<string, string> {
-    return {
+  /** The user's own headers may be secrets: they go where credentials go, and nowhere else. */
+  async #headers(request: SessionRequest): Promise<OutgoingHttpHeaders> {
+    const own: OutgoingHttpHeaders = {
       // Some hosts recognise git clients by this beginning and send others a web page.
-      'User-Agent': `git/2.0 (${this.options.userAgent ?? 'kb'})`,
+      'User-Agent': this.preferences.userAgent ?? `git/2.0 (${this.options.userAgent ?? 'kb'})`,
       ...request.headers,
-      ...(this.#authorization === undefined ? {} : { Authorization: this.#authorization }),
+    };
+    if (this.leftOrigin) return own;
+    const authorization = await this.credentials?.authorization();
+    const users = byName(this.preferences.headers);
+    return {
+      ...Object.fromEntries(Object.entries(own).filter(([name]) => !users.has(name.toLowerCase()))),
+      ...Object.fromEntries(users),
+      ...(authorization === undefined ? {} : { Authorization: authorization }),
     };
   }
 
@@ -227,28 +257,31 @@ const systemClock: RemoteClock = {
 };
 
 /**
- * What a 429 or 503 asks for, in milliseconds; undefined: not to be repeated. A 429 was turned away before
- * anything was done; behind a 503 a gateway may have passed the request on, so only harmless ones repeat.
+ * How long the server asks to wait, in milliseconds; undefined: not to be repeated. A rate limit turned the request away
+ * before anything was done; behind a 503 a gateway may have passed it on, so only harmless ones repeat.
  */
 function retryAfterMs(reply: Reply, request: SessionRequest): number | undefined {
-  if (reply.status !== 429 && !(reply.status === 503 && request.repeatable)) return undefined;
-  return parseRetryAfter(reply.headers['retry-after'], Date.now());
-}
-
-/**
- * Seconds or an HTTP date (RFC 9110, 10.2.3) as milliseconds from now.
- * @param now wall clock, milliseconds since the epoch
- */
-export function parseRetryAfter(value: string | undefined, now: number): number | undefined {
-  if (value === undefined) return undefined;
-  if (/^\d{1,9}$/.test(value.trim())) return Number(value) * 1000;
-  const date = Date.parse(value);
-  return Number.isNaN(date) ? undefined : Math.max(0, date - now);
+  if (reply.status === 503 && !request.repeatable) return undefined;
+  return rateLimitMs(reply.status, reply.headers, Date.now());
 }
 
 /** The server turned the request away before anything was done with it. */
 function notDelivered(request: SessionRequest): void {
   if (request.delivery !== undefined) request.delivery.possible = false;
+}
+
+function challengesOf(reply: Reply): string[] {
+  const value = reply.headers['www-authenticate'];
+  return value === undefined ? [] : [value];
+}
+
+function byName(headers: Preferences['headers']): Map<string, string[]> {
+  const named = new Map<string, string[]>();
+  for (const [written, value] of headers) {
+    const name = written.toLowerCase();
+    named.set(name, [...(named.get(name) ?? []), value]);
+  }
+  return named;
 }
 
 function isConnectionLoss(error: unknown): boolean {

@@ -1,13 +1,12 @@
-import type { Credentials } from '../credentials.js';
 import type { Reply } from './exchange.js';
-import { KbError } from '../../errors.js';
+import { KbError, type ErrorDetails } from '../../errors.js';
 import { printable } from '../../printable.js';
-import { describeCredentials } from '../credentials.js';
-import { parseRetryAfter } from './session.js';
+import { isUsedUp, rateLimitMs } from './rate-limit.js';
 
 export interface StatusContext {
   readonly displayUrl: string;
-  readonly credentials: Credentials;
+  /** Which credentials were sent and where was looked for some. */
+  readonly credentials: { readonly tried: readonly string[]; describe(): string };
   /** A redirect led to another origin, to which no credentials go. */
   readonly leftOrigin: boolean;
 }
@@ -21,13 +20,16 @@ export async function statusError(reply: Reply, context: StatusContext): Promise
   const { displayUrl } = context;
   const sent = context.leftOrigin
     ? 'a redirect led to another host, to which no credentials are sent'
-    : describeCredentials(context.credentials);
+    : context.credentials.describe();
   const details = { status: reply.status, url: displayUrl, sources: context.credentials.tried };
   switch (reply.status) {
     case 401:
-      return new KbError('E_AUTH', `${displayUrl} wants other credentials: ${sent}${said}`, { details });
+      return new KbError('E_AUTH', `${displayUrl} wants other credentials: ${sent}${said}`, {
+        details,
+        hint: `see which would be used, and what is wrong: kb doctor ${displayUrl}`,
+      });
     case 403:
-      return new KbError('E_AUTH', `${displayUrl} does not allow this: ${sent}${said}`, { details });
+      return forbidden(reply, displayUrl, sent, explanation, details);
     case 404:
     case 410:
       return new KbError('E_AUTH', `${displayUrl}: not found, or not visible to these credentials: ${sent}${said}`, {
@@ -45,8 +47,47 @@ export async function statusError(reply: Reply, context: StatusContext): Promise
   }
 }
 
+/**
+ * A host that knows who asks and does not allow it: a limit of requests, single sign-on, or no right to do this.
+ * Sources: GitHub Docs, "Rate limits for the REST API" and "Authenticating with single sign-on" (`X-GitHub-SSO`).
+ */
+function forbidden(
+  reply: Reply,
+  displayUrl: string,
+  sent: string,
+  explanation: string,
+  details: ErrorDetails,
+): KbError {
+  const said = explanation === '' ? '' : `; it says: ${explanation}`;
+  if (isUsedUp(reply.headers) || reply.headers['retry-after'] !== undefined || /\brate limit/i.test(explanation))
+    return busyError(reply, displayUrl, said);
+  const sso = signOn(reply, explanation);
+  if (sso !== undefined) {
+    return new KbError('E_AUTH', `${displayUrl} asks for single sign-on: ${sent}${said}`, {
+      details: { ...details, reason: 'sso' },
+      hint: `authorise the token for the organisation${sso === '' ? ' in the settings of your account' : `: ${sso}`}`,
+    });
+  }
+  const mayNotWrite = /write access|not allowed to push|permission .*(denied|for writing)|read[- ]only/i.test(
+    explanation,
+  );
+  return new KbError('E_AUTH', `${displayUrl} does not allow this: ${sent}${said}`, {
+    details: { ...details, reason: mayNotWrite ? 'no_write_access' : 'forbidden' },
+    hint: mayNotWrite
+      ? 'give the token the right to write to this repository, or use the token of somebody who may'
+      : 'check that the token may read and write this repository, and that the account is not blocked',
+  });
+}
+
+/** @returns where to sign on, '' where it is not said; undefined: this is not about signing on */
+function signOn(reply: Reply, explanation: string): string | undefined {
+  const header = reply.headers['x-github-sso'];
+  if (typeof header !== 'string') return /\bSAML\b|single sign-?on/i.test(explanation) ? '' : undefined;
+  return printable(/\burl=(https:\/\/[^\s;,]+)/.exec(header)?.[1] ?? '', 300);
+}
+
 function busyError(reply: Reply, displayUrl: string, said: string): KbError {
-  const retryAfterMs = parseRetryAfter(reply.headers['retry-after'], Date.now());
+  const retryAfterMs = rateLimitMs(reply.status, reply.headers, Date.now());
   const wish = retryAfterMs === undefined ? '' : ` and asks to come back in ${Math.ceil(retryAfterMs / 1000)} s`;
   return new KbError(
     'E_NETWORK',
@@ -59,7 +100,8 @@ function busyError(reply: Reply, displayUrl: string, said: string): KbError {
 
 /** The beginning of a plain-text reply; a web page explains nothing on a terminal. */
 async function readExplanation(reply: Reply): Promise<string> {
-  if (!/^text\/plain\b/i.test(reply.headers['content-type'] ?? '')) {
+  const type = reply.headers['content-type'] ?? '';
+  if (!/^(text\/plain|application\/json)\b/i.test(type)) {
     reply.close();
     return '';
   }
@@ -75,5 +117,16 @@ async function readExplanation(reply: Reply): Promise<string> {
   } finally {
     reply.close();
   }
-  return printable(Buffer.concat(parts).toString('utf8').trim(), 300);
+  const text = Buffer.concat(parts).toString('utf8').trim();
+  return printable(/^text/i.test(type) ? text : messageOf(text), 300);
+}
+
+/** Of `{"message": "…"}`, as the hosts' APIs and some gateways answer. */
+function messageOf(json: string): string {
+  try {
+    const { message } = JSON.parse(json) as { message?: unknown };
+    return typeof message === 'string' ? message : '';
+  } catch {
+    return '';
+  }
 }

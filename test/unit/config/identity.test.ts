@@ -205,6 +205,7 @@ describe('ENVIRONMENT', () => {
       'KB_GIT_AUTH_TOKEN',
       'GITHUB_TOKEN',
       'GH_TOKEN',
+      'GITLAB_TOKEN',
     ]);
   });
 });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { parseRetryAfter } from '../../../../src/remote/http/session.js';
+import { parseRetryAfter } from '../../../../src/remote/http/rate-limit.js';
 
 describe('parseRetryAfter', () => {
   const now = Date.parse('2026-11-20T12:00:00Z');
