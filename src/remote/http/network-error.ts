@@ -25,6 +25,12 @@ const REASONS: Readonly<Record<string, string>> = {
   UNABLE_TO_VERIFY_LEAF_SIGNATURE: "the issuer of the server's certificate is not known",
 };
 
+const NEXT_STEPS: Readonly<Record<string, string>> = {
+  CERT_HAS_EXPIRED: 'whoever runs the server must renew it; if the clock of this machine is wrong, set it',
+  CERT_NOT_YET_VALID: 'set the clock of this machine; if it is right, tell whoever runs the server',
+  ERR_TLS_CERT_ALTNAME_INVALID: 'use an address that the certificate names, or tell whoever runs the server',
+};
+
 /**
  * What node says about a broken connection, in plain words, as E_NETWORK. A certificate that is not
  * trusted does not get better by trying again, so it is not retryable.
@@ -35,16 +41,26 @@ export function networkError(error: unknown, host: string): KbError {
   const code = codeOf(cause);
   const isCertificate = /CERT|ISSUER|LEAF_SIGNATURE/.test(code);
   const reason = REASONS[code] ?? (code.startsWith('HPE_') ? 'the reply is not HTTP' : printable(messageOf(cause)));
-  return new KbError('E_NETWORK', `no reply from ${host}: ${reason}`, {
+  return new KbError('E_NETWORK', `no reply from ${host}: ${reason}${namedInstead(cause)}`, {
     cause: error,
     details: { host, errno: code },
     ...(isCertificate
       ? {
           retryable: false,
-          hint: 'name the right certificate authority in GIT_SSL_CAINFO or NODE_EXTRA_CA_CERTS (PEM files)',
+          hint:
+            NEXT_STEPS[code] ??
+            'name the right certificate authority in GIT_SSL_CAINFO, http.sslCAInfo or NODE_EXTRA_CA_CERTS (PEM files); ' +
+              'that of the system is often /etc/ssl/certs/ca-certificates.crt',
         }
       : {}),
   });
+}
+
+/** The names that a certificate for another host has. */
+function namedInstead(cause: unknown): string {
+  if (codeOf(cause) !== 'ERR_TLS_CERT_ALTNAME_INVALID') return '';
+  const { subjectaltname } = (cause as { cert?: { subjectaltname?: unknown } }).cert ?? {};
+  return typeof subjectaltname === 'string' ? ` (${printable(subjectaltname, 200)})` : '';
 }
 
 /** Node tries all addresses of a host and wraps what each said. */

@@ -1,6 +1,8 @@
+import type { Agent, ClientRequest, RequestOptions } from 'node:http';
 import type { RemoteOptions } from '../open.js';
 import type { HttpSettings } from '../settings.js';
 import type { Preferences } from './preferences.js';
+import type { Proxy } from './proxy.js';
 
 /** As for every remote, with the user's settings read. */
 export interface SessionOptions extends Omit<RemoteOptions, 'settings'> {
@@ -18,3 +20,18 @@ export interface Authenticator {
 
 /** Where nobody has set anything. */
 export const DEFAULT_PREFERENCES: Preferences = { headers: [], redirects: 'initial' };
+
+/** How requests to one origin are sent. */
+export interface Transport {
+  readonly agent: Agent;
+  readonly request: (options: RequestOptions) => ClientRequest;
+  readonly proxy?: Proxy;
+}
+
+/** Variables that say how to reach a host, git's and those of all programs. */
+const WAYS = /^(https?_proxy|all_proxy|GIT_SSL_\w+)$/i;
+
+/** Nobody has said how to reach hosts: node's own connections will do. */
+export function isPlain({ settings, env }: SessionOptions): boolean {
+  return settings === undefined && !Object.keys(env).some((name) => WAYS.test(name));
+}

@@ -1,5 +1,5 @@
 import { Agent, request as httpRequest } from 'node:http';
-import type { ClientRequest, OutgoingHttpHeaders, RequestOptions } from 'node:http';
+import type { ClientRequest, OutgoingHttpHeaders } from 'node:http';
 import type { RemoteClock } from '../open.js';
 import type { RequestBody } from '../protocol/request-body.js';
 import type { Delivery, Reply } from './exchange.js';
@@ -8,7 +8,7 @@ import { printable } from '../../printable.js';
 import type { Preferences } from './preferences.js';
 import type { Authenticator, SessionOptions } from './session-options.js';
 import { discard, exchange } from './exchange.js';
-import { DEFAULT_PREFERENCES } from './session-options.js';
+import { DEFAULT_PREFERENCES, isPlain, type Transport } from './session-options.js';
 import { rateLimitMs } from './rate-limit.js';
 
 /** Silence that long means that the other side is gone: git's servers send a keep-alive every 5 s. */
@@ -73,6 +73,7 @@ export class HttpSession {
   async send(request: SessionRequest): Promise<Reply> {
     for (;;) {
       const reply = await this.#sendAndFollow(request);
+      if (reply.status === 407) throw await this.#refusedByProxy(reply);
       if (await this.#hasOtherCredentials(reply)) {
         notDelivered(request);
         await discard(reply);
@@ -100,6 +101,13 @@ export class HttpSession {
       (transport) => transport.agent.destroy(),
       () => undefined, // never opened: nothing to close
     );
+  }
+
+  async #refusedByProxy(reply: Reply): Promise<KbError> {
+    reply.close();
+    const proxy = (await this.#transport)?.proxy;
+    if (proxy !== undefined) return (await import('./transport.js')).refusedBy(proxy, reply.status);
+    return new KbError('E_NETWORK', `${this.host} answered with HTTP status 407, though it is no proxy`);
   }
 
   /** Tells what became of the credentials that were sent. Those of the first origin are no other's business. */
@@ -210,28 +218,11 @@ export class HttpSession {
   async #openTransport(url: URL): Promise<Transport> {
     // An own agent: node's global one ends connections that are silent for 5 s, as during a slow hook.
     const settings = { keepAlive: true, maxSockets: 1, maxFreeSockets: 1 };
+    if (!isPlain(this.options)) return (await import('./transport.js')).openTransport(url, this.options, settings);
     if (url.protocol === 'http:') return { agent: new Agent(settings), request: httpRequest };
     const https = await import('node:https');
-    return { agent: new https.Agent({ ...settings, ...this.#authorities() }), request: https.request };
+    return { agent: new https.Agent(settings), request: https.request };
   }
-
-  /** `GIT_SSL_CAINFO` (git(1)): the authorities to trust, in place of the usual ones. */
-  #authorities(): { ca?: Buffer } {
-    const file = this.options.env['GIT_SSL_CAINFO'] ?? '';
-    if (file === '') return {};
-    try {
-      return { ca: this.options.disk.readFileSync(file) };
-    } catch (error) {
-      throw new KbError('E_USAGE', `GIT_SSL_CAINFO names a file that cannot be read: ${printable(file)}`, {
-        cause: error,
-      });
-    }
-  }
-}
-
-interface Transport {
-  readonly agent: Agent;
-  readonly request: (options: RequestOptions) => ClientRequest;
 }
 
 const systemClock: RemoteClock = {
