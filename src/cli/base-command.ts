@@ -16,6 +16,13 @@ export const lockTimeoutFlag = Flags.string({
   helpValue: 'DURATION',
 });
 
+/** Of the commands that can work for a session beside the branch that is checked out. */
+export const sessionBranchFlag = Flags.string({
+  summary:
+    'Branch to work on; made from the default branch, and on the remote with the first edit (or SESSION_BRANCH).',
+  helpValue: 'NAME',
+});
+
 /**
  * What all commands share: the global flags, one JSON object under `--json`, errors as message and hint
  * with the contract's exit code, signals that stop the work in an orderly way.
@@ -99,9 +106,14 @@ export function openRequest(flags: {
   kb?: string | undefined;
   'lock-timeout'?: string | undefined;
   author?: string | undefined;
+  'session-branch'?: string | undefined;
 }): OpenRequest {
   return {
     ...(flags.kb === undefined ? {} : { kb: flags.kb }),
-    flags: { lockTimeout: flags['lock-timeout'], author: flags.author },
+    flags: {
+      lockTimeout: flags['lock-timeout'],
+      author: flags.author,
+      sessionBranch: flags['session-branch'],
+    },
   };
 }

@@ -1,6 +1,6 @@
 import { Args, Flags } from '@oclif/core';
 import { collectGarbageLater } from '../cli/background-gc.js';
-import { KbCommand, lockTimeoutFlag, openRequest } from '../cli/base-command.js';
+import { KbCommand, lockTimeoutFlag, openRequest, sessionBranchFlag } from '../cli/base-command.js';
 import type { EditorCopy } from '../cli/editor.js';
 import { readNoteText } from '../cli/note-input.js';
 import { formatDuration } from '../cli/format.js';
@@ -76,6 +76,7 @@ export default class Note extends KbCommand {
       default: true,
     }),
     'dry-run': Flags.boolean({ summary: 'Print what would be written, the path on stderr; change nothing.' }),
+    'session-branch': sessionBranchFlag,
     'lock-timeout': lockTimeoutFlag,
   };
 

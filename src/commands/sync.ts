@@ -45,6 +45,12 @@ export default class Sync extends KbCommand {
       allowNo: true,
       default: true,
     }),
+    branch: Flags.string({
+      summary:
+        'Bring out and bring in the commits of this branch; of one that is not checked out, files are not touched.',
+      helpValue: 'NAME',
+      exclusive: ['check'],
+    }),
     'on-conflict': Flags.option({
       options: ['fail', 'copy', 'ours', 'theirs'] as const,
       default: 'fail' as const,
@@ -64,6 +70,7 @@ export default class Sync extends KbCommand {
         direction: flags['pull-only'] ? 'pull' : flags['push-only'] ? 'push' : 'both',
         commit: flags.commit,
         onConflict: flags['on-conflict'],
+        ...(flags.branch === undefined ? {} : { branch: flags.branch }),
         ...(flags.message === undefined ? {} : { message: flags.message }),
       }));
     if (forecast === undefined) collectGarbageLater(kb);

@@ -43,6 +43,8 @@ const MOST_BYTES = 32 * 1024 * 1024;
  */
 export class Batch {
   private items: BatchItem[] = [];
+  /** Notes for other branches than the present one. */
+  private elsewhere: BatchItem[] = [];
   private readonly planned = new Map<BatchItem, NoteAnswer>();
   private readonly answers = new Map<BatchItem, NoteAnswer>();
   /** Pushes of dead holders that may have landed, by the holder that recorded them. */
@@ -60,8 +62,7 @@ export class Batch {
     private readonly kb: Kb,
     private readonly queue: EntryQueue,
     private readonly hold: Hold,
-    /** What its notes are written for, and all that it brings out goes to. */
-    readonly branch: RefName,
+    private current: RefName,
     private readonly ownPlace: PlaceName | undefined,
   ) {}
 
@@ -69,7 +70,7 @@ export class Batch {
   static open(kb: Kb, queue: EntryQueue, hold: Hold, branch: RefName, own: NoteEntry | PlaceName | undefined): Batch {
     const batch = new Batch(kb, queue, hold, branch, typeof own === 'string' ? own : undefined);
     batch.recover();
-    if (typeof own === 'object') batch.items.push({ entry: own, queued: undefined });
+    if (typeof own === 'object') batch.place({ entry: own, queued: undefined });
     return batch;
   }
 
@@ -79,6 +80,49 @@ export class Batch {
     batch.isClosed = true;
     batch.items.push({ entry: own, queued: undefined });
     return batch;
+  }
+
+  /** The branch that `items` are for: what is brought out now goes there and nowhere else. */
+  get branch(): RefName {
+    return this.current;
+  }
+
+  /** Whose notes come after those of the present branch. */
+  get branchesElsewhere(): RefName[] {
+    return [...new Set(this.elsewhere.map(({ entry }) => entry.branch))];
+  }
+
+  /** Where the holder's own note goes, while it has no answer. */
+  get ownBranch(): RefName | undefined {
+    return [...this.items, ...this.elsewhere].find((item) => this.isOwn(item))?.entry.branch;
+  }
+
+  /**
+   * Turns to the notes for another branch, and takes nothing more along.
+   *
+   * Invariant: a note is planned only upon the branch that it names; those of other branches wait their turn in here,
+   * claimed. (Broken by: test/integration/session-branch.test.ts, "notes for several branches")
+   */
+  turnTo(branch: RefName): void {
+    this.isClosed = true;
+    const all = [...this.items, ...this.elsewhere];
+    this.current = branch;
+    this.planned.clear();
+    this.items = all.filter(({ entry }) => entry.branch === branch);
+    this.elsewhere = all.filter(({ entry }) => entry.branch !== branch);
+  }
+
+  /** What is left for other branches goes back into the queue; without the lock it is the next holder's. */
+  releaseElsewhere(): void {
+    const left = this.elsewhere.splice(0).filter((item) => !this.answers.has(item));
+    if (left.length === 0) return;
+    try {
+      this.hold.assertHeld();
+    } catch (error) {
+      if (isKbError(error, 'E_LOCK_LOST')) return;
+      throw error;
+    }
+    this.release(left);
   }
 
   /** Notes that have no answer yet. */
@@ -92,7 +136,7 @@ export class Batch {
 
   /** Pushes of dead holders are in doubt: a note in them must not be kept in another way than by that remote. */
   get isInDoubt(): boolean {
-    return [...this.inherited.values()].some((records) => records.length > 0);
+    return [...this.inherited.values()].some((records) => records.some((record) => this.concerns(record)));
   }
 
   /** Some note has a key that the history, as far as it is here, does not hold. */
@@ -142,9 +186,10 @@ export class Batch {
       if (entry === undefined) break; // a turn of its own
       next.push(entry);
     }
+    const count = (): number => this.items.length + this.elsewhere.length;
     const before = this.items.length;
     for (const entry of next) {
-      if (this.items.length >= MOST_ITEMS || this.bytes >= MOST_BYTES) break;
+      if (count() >= MOST_ITEMS || this.bytes >= MOST_BYTES) break;
       hold.assertHeld();
       const claimed = queue.claim(entry, hold.id);
       if (claimed !== undefined) this.add(claimed);
@@ -174,10 +219,10 @@ export class Batch {
 
   private async planOne({ entry }: BatchItem, tip: Tip, room: RoomCheck): Promise<NoteAnswer> {
     try {
-      if (entry.branch !== this.branch) throw switchedAway(entry.branch, this.branch);
+      if (entry.branch !== this.current) throw switchedAway(entry.branch, this.current);
       const { path, commit, kind } = await writeNote(this.kb, tip, entry);
       if (kind !== 'none') room(path, readCommit(tip.staged, commit).tree);
-      const branch = shortName(this.branch);
+      const branch = shortName(this.current);
       return { kind: 'kept', path, commit, change: kind, branch, landed: false, batch: 0 };
     } catch (error) {
       const known = asStorageError(error, 'write the note');
@@ -213,6 +258,8 @@ export class Batch {
   ): void {
     for (const [holder, records] of this.inherited) {
       const doubtful = records.filter((record) => {
+        // Of another branch nothing is known here: whoever brings out its notes looks there.
+        if (!this.concerns(record)) return true;
         if (isLanded(record.to)) this.settleAs(record, (answer) => ({ ...answer, landed: true }));
         else if (isLocal(record.to)) this.settleAs(record, (answer) => this.keptLocally(answer));
         // A compare-and-swap from elsewhere can't succeed any more.
@@ -297,7 +344,7 @@ export class Batch {
    * else has claimed it yet. @returns whether that is so, and the note is nowhere now
    */
   takeBackOwn(): boolean {
-    const queued = this.items.find((item) => this.isOwn(item))?.queued;
+    const queued = [...this.items, ...this.elsewhere].find((item) => this.isOwn(item))?.queued;
     const isRecorded = this.own.some(({ answers }) => queued !== undefined && answers.has(queued.place));
     return queued !== undefined && !isRecorded && this.queue.remove(queued);
   }
@@ -334,7 +381,7 @@ export class Batch {
     for (const holder of sight.plans) {
       const records = parsePushRecords(queue.readPlan(holder) ?? Buffer.alloc(0));
       this.inherited.set(holder, records);
-      if (records.length === 0 || this.items.length === 0) this.forgetInherited(holder);
+      if (records.length === 0 || this.items.length + this.elsewhere.length === 0) this.forgetInherited(holder);
     }
     const { disk, identity, clock } = kb.surroundings;
     if (sight.acks.length > 0 || sight.hasTemporaries) queue.sweep(deadWordProbe(disk, identity), clock.wall());
@@ -345,7 +392,7 @@ export class Batch {
     const data = queue.read(queued);
     const entry = data === undefined ? undefined : parseEntry(data);
     if (entry !== undefined && !this.acknowledged.has(queued.place)) {
-      this.items.push({ entry, queued });
+      this.place({ entry, queued });
       this.bytes += data?.length ?? 0;
       return;
     }
@@ -357,6 +404,16 @@ export class Batch {
       queue.acknowledge(hold.id, new Map([[queued.place, { waiter: '', value: encodeAnswer(unreadable()) }]]));
     }
     queue.remove(queued);
+  }
+
+  private place(item: BatchItem): void {
+    (item.entry.branch === this.current ? this.items : this.elsewhere).push(item);
+  }
+
+  /** A push goes to one branch, which all answers in its record name. */
+  private concerns({ answers }: PushRecord): boolean {
+    const branch = shortName(this.current);
+    return [...answers.values()].every((answer) => answer.kind === 'failed' || answer.branch === branch);
   }
 
   private forgetInherited(holder: string): void {
@@ -380,7 +437,7 @@ export class Batch {
     const error = new KbError(
       'E_NETWORK',
       `the remote could not be reached; the edit is saved locally as ${answer.commit.slice(0, 10)}`,
-      { hint: 'it goes out with the next: kb sync', details: { saved: answer.commit } },
+      { hint: goesOutWith(this.kb, this.current), details: { saved: answer.commit } },
     );
     return { kind: 'failed', error };
   }
@@ -432,13 +489,20 @@ export class Batch {
 
   /** A plan is needed as long as an entry in it has no answer. */
   private dropSettledRecords(): void {
-    const open = new Set([...this.heldBack, ...this.items.map(({ queued }) => queued?.place)]);
+    const unanswered = [...this.items, ...this.elsewhere].map(({ queued }) => queued?.place);
+    const open = new Set([...this.heldBack, ...unanswered]);
     const isNeeded = ({ answers }: PushRecord): boolean => [...answers.keys()].some((place) => open.has(place));
     for (const [holder, records] of this.inherited) if (!records.some(isNeeded)) this.forgetInherited(holder);
     if (this.own.length === 0 || this.own.some(isNeeded)) return;
     this.own.length = 0;
     this.queue.removePlan(this.hold.id);
   }
+}
+
+/** What brings out commits that are only here. */
+export function goesOutWith(kb: Kb, branch: RefName): string {
+  const isHere = kb.refs.head().branch === branch;
+  return `it goes out with the next: kb sync${isHere ? '' : ` --branch ${shortName(branch)}`}`;
 }
 
 function unreadable(): NoteAnswer {
@@ -448,10 +512,11 @@ function unreadable(): NoteAnswer {
   return { kind: 'failed', error };
 }
 
-export function switchedAway(from: RefName, to: RefName): KbError {
+export function switchedAway(from: RefName, to: RefName | undefined): KbError {
+  const now = to === undefined ? 'no branch' : `"${shortName(to)}"`;
   return new KbError(
     'E_UNSAFE_STATE',
-    `the note was written for branch "${shortName(from)}", but the KB has been switched to "${shortName(to)}"`,
+    `this was meant for branch "${shortName(from)}", but the KB has been switched to ${now}`,
     { hint: 'run the same command again; it then goes to the branch that is checked out' },
   );
 }

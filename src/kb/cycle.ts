@@ -1,7 +1,7 @@
 import { resolveIdentity, type Identities } from '../config/identity.js';
 import { asStorageError } from '../disk/durable.js';
 import { isKbError, KbError } from '../errors.js';
-import { asRefName, EMPTY_TREE, type Oid } from '../git/ids.js';
+import { asRefName, EMPTY_TREE, type Oid, type RefName } from '../git/ids.js';
 import { GitIndex, type NewEntry } from '../git/index/index-file.js';
 import { formatSignature, readCommit } from '../git/objects/commit.js';
 import { isAncestor } from '../git/objects/history.js';
@@ -9,10 +9,12 @@ import type { ObjectSource } from '../git/objects/object.js';
 import { StagedObjects } from '../git/objects/staged.js';
 import { findEntry, type Leaf } from '../git/objects/tree.js';
 import { diffTrees, type TreeChange } from '../git/objects/tree-diff.js';
+import { RefMoved } from '../git/refs/refs.js';
 import type { RepoPath } from '../git/paths.js';
 import { advance, removeJournal, treeOf, writeJournal } from './advance.js';
 import type { ConflictPolicy, Settled } from './apply-changes.js';
-import { switchedAway, type Batch } from './batch.js';
+import { branchAside, startAsLastSeen } from './branch-aside.js';
+import { goesOutWith, switchedAway, type Batch } from './batch.js';
 import { ALL_AT_ONCE } from './deepen.js';
 import { Exchange, type Sight } from './exchange.js';
 import type { Hold } from './hold.js';
@@ -21,6 +23,7 @@ import { recordSync } from './last-sync.js';
 import type { NoteEntry } from './note-entry.js';
 import { carriesKey } from './note-id.js';
 import { findSavedNote, forgetSavedNotes, recordRemade, remadeAs, saveNotes } from './saved-notes.js';
+import { trackUpstream } from './track-upstream.js';
 import { writeNote } from './write-note.js';
 import { mend } from './mend.js';
 import { checkedOutBranch, optional, upstreamOf, type CheckedOutBranch, type Kb, type Upstream } from './open.js';
@@ -46,6 +49,12 @@ export interface CyclePlan {
   readonly operation: string;
   readonly pull: boolean;
   readonly push: boolean;
+  /**
+   * The branch that all of it is for. Another one than that which is checked out is moved without a look at files or
+   * index; where it is neither here nor on the remote, an edit makes it from the default branch. Default: the one that is
+   * checked out.
+   */
+  readonly branch?: RefName;
   /** What becomes of files that cannot be merged. Default: the cycle stops. */
   readonly onConflict?: ConflictPolicy;
   /** Makes a commit of local edits; undefined: there are none. Called once. */
@@ -125,6 +134,10 @@ class Cycle {
   private exchange: Exchange | undefined;
   private readonly identities: Identities;
   private readonly branch: CheckedOutBranch;
+  /** The branch is not checked out: files and index are none of this cycle's business. */
+  private readonly isAside: boolean;
+  /** Where a branch begins that is neither here nor on the remote. */
+  private start: Oid | undefined;
   private readonly upstream: Upstream | undefined;
   private readIndex: GitIndex | undefined;
   private readonly who: string;
@@ -154,9 +167,8 @@ class Cycle {
     this.who = formatSignature(this.identities.committer);
     this.fence = () => held.assertHeld();
     mend(kb, held, this.who);
-    this.branch = checkedOutBranch(kb);
-    // Somebody may have switched since the note was written, while its turn was awaited. (Broken by: switch.test.ts, "a
-    // note that waits for its turn")
+    this.isAside = plan.branch !== undefined && plan.branch !== kb.refs.head().branch;
+    this.branch = plan.branch !== undefined && this.isAside ? branchAside(kb, plan.branch) : checkedOutBranch(kb);
     if (this.batch !== undefined && this.batch.branch !== this.branch.ref)
       throw switchedAway(this.batch.branch, this.branch.ref);
     this.upstream = upstreamOf(kb, this.branch.name);
@@ -164,15 +176,17 @@ class Cycle {
 
   async run(): Promise<CycleOutcome> {
     const { kb, plan } = this;
+    // The files are those of another branch since somebody switched: they must not be committed to this one.
+    if (this.isAside && plan.collect !== undefined) throw switchedAway(this.branch.ref, kb.refs.head().branch);
     this.edits = plan.collect?.({ branch: this.branch, identities: this.identities, index: this.safeIndex() });
     if (this.upstream === undefined || !kb.settings.gitEnabled || (!plan.pull && !plan.push)) return this.keepLocally();
     try {
       const outcome = await this.share(this.upstream);
-      recordSync(kb, undefined);
+      if (!this.isAside) recordSync(kb, undefined);
       return outcome;
     } catch (error) {
       const known = asStorageError(error, `finish kb ${plan.operation}`);
-      if (known instanceof KbError) recordSync(kb, known);
+      if (known instanceof KbError && !this.isAside) recordSync(kb, known);
       this.leaveEditsAsTheyAre(known);
       if (known instanceof KbError && this.mustBeSaved(known)) throw await this.savedLocally(known);
       throw known;
@@ -199,8 +213,31 @@ class Cycle {
     return this.readIndex;
   }
 
+  /** What can be done with the index while the server is busy. */
+  private readyIndex(): void {
+    if (!this.isAside) this.safeIndex().prepare();
+  }
+
   close(): void {
     this.exchange?.close();
+  }
+
+  /** @param remote the remote branch */
+  private isNowhere(remote: Oid | undefined): boolean {
+    return this.isAside && remote === undefined && this.branch.commit === undefined;
+  }
+
+  /** @throws KbError E_USAGE where there is no edit to make the branch for */
+  private async findStart(exchange: Exchange): Promise<Oid | undefined> {
+    if (this.hasOwn()) return exchange.bringDefault();
+    throw new KbError('E_USAGE', `there is no branch "${this.branch.name}" here or on the remote`, {
+      hint: 'see what there is: kb branch',
+    });
+  }
+
+  /** The local side of it all: local commits, with uncommitted edits upon them where the cycle takes them along. */
+  private get localTip(): Oid | undefined {
+    return this.edits?.commit ?? this.branch.commit ?? this.start;
   }
 
   private async share(upstream: Upstream): Promise<CycleOutcome> {
@@ -213,6 +250,7 @@ class Cycle {
       const { sight, guess } = await this.lookWhilePlanning(exchange, upstream);
       const landed = exchange.findLanded(sight.tip);
       if (landed !== undefined && sight.tip !== undefined) return this.adopt(exchange, landed, sight.tip);
+      if (this.isNowhere(sight.tip)) this.start ??= await this.findStart(exchange);
       const next = await this.planWithBatch(exchange, sight, guess, known);
       next.staged.persist();
       if (next.target === undefined || !plan.push || next.target === sight.tip) {
@@ -223,18 +261,19 @@ class Cycle {
         batch?.settle(isLanded);
         return this.outcome(next, { landed: isLanded });
       }
-      requireFreeIndex(kb);
+      if (!this.isAside) requireFreeIndex(kb);
       this.commitEditsAfterCrash();
       batch?.record(sight.tip, next.target);
       this.pushed.set(next.target, next.edited);
       for (const [commit, { saved }] of this.remade) recordRemade(kb, saved, commit);
       this.pushedRemade.set(next.target, this.remadeNotes());
       // The index of a large KB takes a while to check and prepare: done now, it is ready when the reply comes.
-      const pushed = await exchange.push(sight.tip, next.target, () => this.safeIndex().prepare());
+      const pushed = await exchange.push(sight.tip, next.target, () => this.readyIndex());
       if (pushed !== undefined) {
         const createdBranch = sight.tip === undefined;
-        if (createdBranch)
-          kb.surroundings.report({ kind: 'warning', text: `created branch ${upstream.ref} on the remote` });
+        // A session's branch is made on purpose; of any other it should be known.
+        const kind = this.isAside || this.branch.name === kb.settings.sessionBranch ? 'step' : 'warning';
+        if (createdBranch) kb.surroundings.report({ kind, text: `created branch ${upstream.ref} on the remote` });
         this.followLanding(exchange, next.target, () => batch?.settle(true));
         return this.outcome(next, { landed: true, pushed, createdBranch });
       }
@@ -292,8 +331,8 @@ class Cycle {
     const looking = this.look(exchange, upstream);
     looking.catch(() => undefined); // awaited below; a failure that comes earlier is not unhandled
     await new Promise(setImmediate); // lets the request leave first
-    this.safeIndex();
-    const isWorthGuessing = exchange.lastInDoubt === undefined && this.hasOwn();
+    if (!this.isAside) this.safeIndex();
+    const isWorthGuessing = exchange.lastInDoubt === undefined && this.hasOwn() && !this.isNowhere(seen);
     const guess = isWorthGuessing ? await this.planUpon(seen, seen, undefined).catch(() => undefined) : undefined;
     const sight = await looking;
     return { sight, guess: sight.tip === seen ? guess : undefined };
@@ -352,7 +391,7 @@ class Cycle {
               return kb.shallow();
             },
           }),
-      local: this.edits?.commit ?? this.branch.commit,
+      local: this.localTip,
       remote,
       tracking: known,
       committer: this.identities.committer,
@@ -446,7 +485,7 @@ class Cycle {
         ...optional('before', leafAt(staged, before, path)),
         ...optional('after', leafAt(staged, tree, path)),
       };
-      requireNothingInTheWay(this.kb, [change], this.safeIndex());
+      if (!this.isAside) requireNothingInTheWay(this.kb, [change], this.safeIndex());
     });
     return { ...plan, target: target ?? plan.target };
   }
@@ -468,12 +507,12 @@ class Cycle {
   /** The changes to the work tree that the target means. @throws KbError E_UNSAFE_STATE when something is in their way */
   private requireRoom(staged: StagedObjects, target: Oid): TreeChange[] {
     const changes = diffTrees(staged, this.worktreeTree(), readCommit(staged, target).tree);
-    requireNothingInTheWay(this.kb, changes, this.safeIndex());
+    if (!this.isAside) requireNothingInTheWay(this.kb, changes, this.safeIndex());
     return changes;
   }
 
   private worktreeTree(): Oid {
-    return this.edits?.tree ?? treeOf(this.kb, this.branch.commit);
+    return this.edits?.tree ?? treeOf(this.kb, this.branch.commit ?? this.start);
   }
 
   /**
@@ -505,6 +544,7 @@ class Cycle {
   private advanceTo(target: Oid): void {
     const { kb, branch, who, fence, edits } = this;
     if (target === branch.commit && edits === undefined) return;
+    if (this.isAside) return this.moveAside(target);
     const step = { branch: branch.ref, from: branch.commit ?? null, to: target, fromTree: this.worktreeTree() };
     this.hasJournal = false; // from here on it is the advance's
     advance(kb, step, {
@@ -514,6 +554,15 @@ class Cycle {
       index: this.safeIndex(),
       ...(edits === undefined ? {} : { entries: edits.entries }),
     });
+  }
+
+  /** A branch that is not checked out is a name and nothing more. */
+  private moveAside(target: Oid): void {
+    const { kb, branch, upstream, who, fence } = this;
+    const { ref: name, commit } = branch;
+    if (kb.refs.head().branch === name) throw new RefMoved(name, commit ?? null, 'checked out meanwhile');
+    if (commit === undefined && upstream !== undefined) trackUpstream(kb, branch.name, upstream);
+    kb.refs.update({ name, to: target, expected: commit ?? null, message: `kb ${this.plan.operation}`, who, fence });
   }
 
   /**
@@ -548,7 +597,8 @@ class Cycle {
   /** The plan upon the local branch alone, carried out. */
   private async planLocally(): Promise<Planned> {
     this.remade.clear(); // local commits stay as they are
-    const tip = this.edits?.commit ?? this.branch.commit;
+    if (this.isNowhere(undefined)) this.start ??= startAsLastSeen(this.kb, this.upstream);
+    const tip = this.localTip;
     const together = { tip, pulled: 0, merged: [], settled: [], rewritten: false };
     const next = await this.planEdit(new StagedObjects(this.kb.objects), together);
     next.staged.persist();
@@ -582,7 +632,7 @@ class Cycle {
     const saved = (commit: Oid): KbError =>
       new KbError(cause.code, `${cause.message}; the edit is saved locally as ${commit.slice(0, 10)}`, {
         cause,
-        hint: 'it goes out with the next: kb sync',
+        hint: goesOutWith(this.kb, this.branch.ref),
         retryable: cause.retryable,
         details: { ...cause.details, saved: commit },
       });

@@ -1,8 +1,8 @@
 import { KbError } from '../errors.js';
-import type { Oid } from '../git/ids.js';
+import { branchRef, type Oid } from '../git/ids.js';
 import { commitsSince, isAncestor } from '../git/objects/history.js';
 import { objectsToSend } from '../git/objects/objects-to-send.js';
-import type { Remote } from '../remote/remote.js';
+import type { FetchRequest, Remote } from '../remote/remote.js';
 import { retryDelays } from '../remote/retry.js';
 import { connect } from './connect.js';
 import { deepenUntil, type DeepeningSteps } from './deepen.js';
@@ -29,6 +29,8 @@ export interface Sight {
 
 /** Only this many times in a row may a push end with its reply lost before the edit is kept locally. */
 const MAX_LOST_REPLIES = 3;
+/** So many branches of the remote are looked at for where a new branch begins. */
+const MOST_KNOWN = 8;
 
 /**
  * One conversation with the remote, over one connection, limited by the settings' deadline.
@@ -39,6 +41,8 @@ const MAX_LOST_REPLIES = 3;
  */
 export class Exchange {
   private readonly doubtful: Oid[] = [];
+  /** Commits of the remote's branches that are here too, as the last look found them. */
+  private there: readonly Oid[] = [];
   private readonly delays: Generator<number>;
 
   private constructor(
@@ -74,7 +78,10 @@ export class Exchange {
     const { kb, remote, upstream } = this;
     kb.surroundings.report({ kind: 'step', text: `asking ${remote.displayUrl}` });
     const seen = kb.refs.resolve(upstream.tracking);
-    const { refs } = await remote.discover(own.push ? 'write' : 'read', [upstream.ref]);
+    // Whoever makes a branch must know what is there already, so as not to send it again.
+    const prefixes = own.push && seen === undefined ? [upstream.ref, 'refs/heads/'] : [upstream.ref];
+    const { refs } = await remote.discover(own.push ? 'write' : 'read', prefixes);
+    this.there = [...new Set(refs.values())].filter((oid) => kb.objects.has(oid)).slice(0, MOST_KNOWN);
     const tip = refs.get(upstream.ref);
     if (tip !== undefined && tip !== seen) await this.bring(tip, seen, own.commit);
     return { tip, seen };
@@ -96,7 +103,9 @@ export class Exchange {
   async push(from: Oid | undefined, to: Oid, meanwhile: () => void): Promise<number | undefined> {
     const { kb, remote, upstream, rules } = this;
     const shallow = kb.shallow();
-    const { commits } = commitsSince(kb.objects, from, to, shallow);
+    const since = (base: Oid | undefined): Oid[] => commitsSince(kb.objects, base, to, shallow).commits;
+    const commits =
+      from === undefined ? shortest((this.there.length === 0 ? [undefined] : this.there).map(since)) : since(from);
     const newestFirst = [...commits].reverse();
     kb.surroundings.report({
       kind: 'step',
@@ -173,12 +182,29 @@ export class Exchange {
     return deepenUntil(this.kb, this.remote, { tip, why, isEnough, steps });
   }
 
+  /**
+   * The tip of the remote's default branch, fetched where it is not here (at most two requests).
+   * @returns undefined where it has none
+   */
+  async bringDefault(): Promise<Oid | undefined> {
+    const { kb, remote } = this;
+    const { refs, head } = await remote.discover('read', ['HEAD', 'refs/heads/main', 'refs/heads/master']);
+    const names = [head, branchRef('main'), branchRef('master')];
+    const tip = names.map((name) => (name === undefined ? undefined : refs.get(name))).find((oid) => oid !== undefined);
+    if (tip === undefined) return undefined;
+    const known = knownTips(kb);
+    if (!known.includes(tip)) await fetchObjects(kb, remote, { wants: [tip], ...fromNothing(kb, known) });
+    this.there = [...this.there, tip];
+    return tip;
+  }
+
   /** Objects are stored and verified before any ref names them: a fetch that is cut leaves nothing behind. */
   private async bring(tip: Oid, seen: Oid | undefined, own: Oid | undefined): Promise<void> {
     const { kb } = this;
     if (!this.rules.mayPull) throw this.movedWithoutPull();
     const haves = [...new Set([seen, own].filter((oid) => oid !== undefined))];
-    if (tip !== own) await fetchObjects(kb, this.remote, { wants: [tip], haves, shallow: kb.shallow() });
+    const how = haves.length === 0 ? fromNothing(kb, knownTips(kb)) : { haves, shallow: kb.shallow() };
+    if (tip !== own) await fetchObjects(kb, this.remote, { wants: [tip], ...how });
     this.remember(tip);
   }
 
@@ -191,4 +217,26 @@ export class Exchange {
       },
     );
   }
+}
+
+/** Most tips that a fetch of another branch names as what is here. */
+const MOST_HAVES = 64;
+
+/** Of the branches here, and of the remote's as last seen: their history is here, as far as it is meant to be. */
+function knownTips(kb: Kb): Oid[] {
+  const tips = [...kb.refs.list('refs/remotes/').values(), ...kb.refs.list('refs/heads/').values()];
+  return [...new Set(tips)].slice(0, MOST_HAVES);
+}
+
+/**
+ * A branch of which nothing is here yet. In a shallow KB only its newest state comes, as with the first branch: all that
+ * lies beneath the end of history could come otherwise.
+ */
+function fromNothing(kb: Kb, haves: readonly Oid[]): Pick<FetchRequest, 'haves' | 'shallow' | 'depth'> {
+  const shallow = kb.shallow();
+  return shallow.size === 0 ? { haves, shallow } : { haves, shallow, depth: 1 };
+}
+
+function shortest(lists: readonly (readonly Oid[])[]): readonly Oid[] {
+  return lists.reduce((best, list) => (list.length < best.length ? list : best));
 }

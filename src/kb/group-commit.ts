@@ -11,7 +11,7 @@ import { runCycleUnder, type CycleOutcome, type CyclePlan } from './cycle.js';
 import { holdKb, type Hold } from './hold.js';
 import { mend } from './mend.js';
 import type { NoteEntry } from './note-entry.js';
-import { checkedOutBranch, type Kb } from './open.js';
+import { checkedOutBranch, optional, type Kb } from './open.js';
 import { hasInterruptedSwitch } from './recover-switch.js';
 
 export function openQueue(kb: Kb): EntryQueue {
@@ -51,8 +51,48 @@ export async function runCycle(kb: Kb, plan: CyclePlan): Promise<CycleOutcome> {
 export async function runTurn(kb: Kb, plan: CyclePlan, hold: Hold): Promise<CycleOutcome> {
   // What only pulls or only pushes brings nobody else's note out, and inside a kb run the queue waits for that run.
   if (!plan.pull || !plan.push || hold.isNested) return runCycleUnder(kb, plan, hold);
-  return runCycleWithBatch(kb, plan, hold, openBatch(kb, hold));
+  const batch = openBatch(kb, hold);
+  try {
+    if (plan.branch !== undefined && plan.branch !== batch.branch) batch.turnTo(plan.branch);
+    const outcome = await runCycleWithBatch(kb, plan, hold, batch);
+    await bringOutElsewhere(kb, plan.operation, hold, batch);
+    return outcome;
+  } finally {
+    batch.releaseElsewhere();
+    hold.served = batch.answered;
+  }
 }
+
+/**
+ * The cycle of a note, for the branch that it names, and then those of what waits for other branches.
+ * What became of the notes, the batch knows.
+ * @throws KbError as runCycle
+ */
+export async function bringOut(kb: Kb, operation: string, hold: Hold, batch: Batch): Promise<void> {
+  try {
+    const branch = batch.ownBranch ?? batch.branch;
+    if (branch !== batch.branch) {
+      batch.takeWaiting();
+      batch.turnTo(branch);
+    }
+    await runCycleWithBatch(kb, { operation, pull: true, push: true, branch }, hold, batch);
+    await bringOutElsewhere(kb, operation, hold, batch);
+  } finally {
+    batch.releaseElsewhere();
+    hold.served = batch.answered;
+  }
+}
+
+/** Each branch's notes by themselves: what goes wrong with them is nobody else's failure. */
+async function bringOutElsewhere(kb: Kb, operation: string, hold: Hold, batch: Batch): Promise<void> {
+  for (const branch of batch.branchesElsewhere) {
+    batch.turnTo(branch);
+    await bringOutRest(kb, { operation, branch }, hold, batch);
+  }
+}
+
+/** What a part of a batch is brought out with. */
+type Part = Pick<CyclePlan, 'operation' | 'branch'>;
 
 /**
  * A cycle that takes waiting notes along. Where the remote refuses what was pushed together, the parts go out one by
@@ -65,16 +105,14 @@ export async function runCycleWithBatch(kb: Kb, plan: CyclePlan, hold: Hold, bat
   try {
     const outcome = await runCycleUnder(kb, { ...plan, batch }, hold);
     // A push whose reply was lost can land without the notes that came after it.
-    await bringOutRest(kb, plan.operation, hold, batch);
+    await bringOutRest(kb, plan, hold, batch);
     return outcome;
   } catch (error) {
     const parts = batch.size + (hasOwn ? 1 : 0);
-    if (isKbError(error, 'E_REFUSED') && parts > 1) return await runParts(kb, plan, hold, batch, hasOwn, error);
+    if (isKbError(error, 'E_REFUSED') && parts > 1) return runParts(kb, plan, hold, batch, hasOwn, error);
     if (isKbError(error, 'E_REFUSED') && !hasOwn) for (const item of batch.open) batch.fail(item, error);
     batch.abandon(error);
     throw error;
-  } finally {
-    hold.served = batch.answered;
   }
 }
 
@@ -87,21 +125,21 @@ async function runParts(
   refusal: KbError,
 ): Promise<CycleOutcome> {
   if (!hasOwn) {
-    const last = await runNotes(kb, plan.operation, hold, batch, batch.open);
+    const last = await runNotes(kb, plan, hold, batch, batch.open);
     if (last === undefined) throw refusal;
     return last;
   }
   try {
     return await runCycleUnder(kb, plan, hold);
   } finally {
-    await bringOutRest(kb, plan.operation, hold, batch);
+    await bringOutRest(kb, plan, hold, batch);
   }
 }
 
 /** The notes that are left, after a part that is done: what goes wrong with them is not that part's failure. */
-async function bringOutRest(kb: Kb, operation: string, hold: Hold, batch: Batch): Promise<void> {
+async function bringOutRest(kb: Kb, part: Part, hold: Hold, batch: Batch): Promise<void> {
   try {
-    await runNotes(kb, operation, hold, batch, batch.open);
+    await runNotes(kb, part, hold, batch, batch.open);
   } catch (error) {
     if (!isKbError(error)) throw error; // the entries are back in the queue
   }
@@ -114,15 +152,16 @@ async function bringOutRest(kb: Kb, operation: string, hold: Hold, batch: Batch)
  */
 async function runNotes(
   kb: Kb,
-  operation: string,
+  part: Part,
   hold: Hold,
   batch: Batch,
   notes: readonly BatchItem[],
 ): Promise<CycleOutcome | undefined> {
   if (notes.length === 0) return undefined;
   batch.narrow(notes);
+  const { operation, branch } = part;
   try {
-    return await runCycleUnder(kb, { operation, pull: true, push: true, batch }, hold);
+    return await runCycleUnder(kb, { operation, pull: true, push: true, batch, ...optional('branch', branch) }, hold);
   } catch (error) {
     if (!isKbError(error, 'E_REFUSED')) {
       batch.abandon(error);
@@ -138,12 +177,12 @@ async function runNotes(
   const [first, second] = [notes.slice(0, half), notes.slice(half)];
   let done: CycleOutcome | undefined;
   try {
-    done = await runNotes(kb, operation, hold, batch, first);
+    done = await runNotes(kb, part, hold, batch, first);
   } catch (error) {
     // Without the network each part becomes local commits; nobody's note may be left out of that.
-    if (isKbError(error, 'E_NETWORK')) await runNotes(kb, operation, hold, batch, second);
+    if (isKbError(error, 'E_NETWORK')) await runNotes(kb, part, hold, batch, second);
     else batch.abandon(error, second);
     throw error;
   }
-  return (await runNotes(kb, operation, hold, batch, second)) ?? done;
+  return (await runNotes(kb, part, hold, batch, second)) ?? done;
 }

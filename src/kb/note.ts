@@ -1,9 +1,13 @@
 import { resolveIdentity } from '../config/identity.js';
 import { KbError } from '../errors.js';
-import type { Oid } from '../git/ids.js';
+import { shortName, type Oid, type RefName } from '../git/ids.js';
+import { StagedObjects } from '../git/objects/staged.js';
 import type { RepoPath } from '../git/paths.js';
 import { processWord } from '../lock/process-word.js';
+import { treeOf } from './advance.js';
 import { Batch } from './batch.js';
+import { startAsLastSeen } from './branch-aside.js';
+import { requireBranchName } from './branch-name.js';
 import type { FileChange } from './changes.js';
 import { runCycleUnder } from './cycle.js';
 import { openQueue } from './group-commit.js';
@@ -83,7 +87,7 @@ function entryOf(kb: Kb, request: NoteRequest): NoteEntry {
     ...optional('message', message),
     ...optional('id', id),
     identities: resolveIdentity({ settings: kb.settings, env, nowMs, offsetMinutes: clock.offsetMinutes(nowMs) }),
-    branch: checkedOutBranch(kb).ref,
+    branch: branchOf(kb),
     waiter: {
       word: processWord(identity),
       user: identity.user,
@@ -94,11 +98,18 @@ function entryOf(kb: Kb, request: NoteRequest): NoteEntry {
   };
 }
 
+/** @throws KbError E_USAGE, E_UNSAFE_STATE */
+function branchOf(kb: Kb): RefName {
+  const { sessionBranch } = kb.settings;
+  return sessionBranch === undefined ? checkedOutBranch(kb).ref : requireBranchName(sessionBranch);
+}
+
 /** A note that is not to be pushed, or not upon what the remote has, cannot go out with others that are. */
 function writeAlone(kb: Kb, { pull, push }: NoteRequest, entry: NoteEntry): Promise<Submitted> {
   return holdKb(kb, 'note', async (hold) => {
     const batch = Batch.alone(kb, openQueue(kb), hold, entry);
-    await runCycleUnder(kb, { operation: 'note', pull, push: push && kb.settings.autoPush, batch }, hold);
+    const plan = { operation: 'note', pull, push: push && kb.settings.autoPush, branch: entry.branch };
+    await runCycleUnder(kb, { ...plan, batch }, hold);
     const answer = batch.ownAnswer;
     if (answer === undefined) throw new KbError('E_INTERNAL', 'the cycle ended without an answer to its note');
     return { answer, waitedMs: Math.round(hold.waitedMs) };
@@ -107,5 +118,9 @@ function writeAlone(kb: Kb, { pull, push }: NoteRequest, entry: NoteEntry): Prom
 
 /** What `addNote` would write now, from the local state alone: no lock, no network, nothing changed. */
 export async function previewNote(kb: Kb, request: NoteText): Promise<PlannedNote> {
-  return planNote(openTipView(kb, undefined), request);
+  const branch = branchOf(kb);
+  if (branch === kb.refs.head().branch) return planNote(openTipView(kb, undefined), request);
+  const commit = kb.refs.resolve(branch) ?? startAsLastSeen(kb, upstreamOf(kb, shortName(branch)));
+  const tip = { commit, tree: treeOf(kb, commit), staged: new StagedObjects(kb.objects) };
+  return planNote(openTipView(kb, tip, false), request);
 }

@@ -2,7 +2,7 @@ import { isKbError, KbError } from '../errors.js';
 import { ENTRY_LIMIT } from '../lock/entry-queue.js';
 import type { PlaceName, ServedWaiter } from '../lock/lock.js';
 import { Batch } from './batch.js';
-import { openBatch, openQueue, runCycleWithBatch } from './group-commit.js';
+import { bringOut, openBatch, openQueue } from './group-commit.js';
 import { holdKb, type Hold } from './hold.js';
 import { parseAnswer, type NoteAnswer } from './note-answer.js';
 import { encodeEntry, type NoteEntry } from './note-entry.js';
@@ -46,11 +46,10 @@ async function lead(kb: Kb, hold: Hold, entry: NoteEntry, waiter: NoteWaiter): P
   // The holder before us may have answered after our last look.
   const answered = place === undefined ? undefined : waiter.answer();
   if (answered !== undefined) return answered.value;
-  const plan = { operation: 'note', pull: true, push: true };
   const batch = hold.isNested ? Batch.alone(kb, openQueue(kb), hold, entry) : openBatch(kb, hold, place ?? entry);
   let failure: Error = new KbError('E_INTERNAL', 'the cycle ended without an answer to its note');
   try {
-    await runCycleWithBatch(kb, plan, hold, batch);
+    await bringOut(kb, 'note', hold, batch);
   } catch (error) {
     failure = error as Error;
     if (isKbError(error, 'E_LOCK_LOST') && batch.takeBackOwn()) waiter.forget();

@@ -1,6 +1,4 @@
-import { join } from 'node:path';
 import { resolveIdentity, type Identities } from '../config/identity.js';
-import { namesIn, readFileIfExists } from '../disk/durable.js';
 import { asStorageError } from '../disk/durable.js';
 import { isKbError, KbError } from '../errors.js';
 import { asRefName, shortName, type Oid, type RefName } from '../git/ids.js';
@@ -19,6 +17,7 @@ import { Exchange } from './exchange.js';
 import { holdKb, type Hold } from './hold.js';
 import { mend } from './mend.js';
 import { upstreamOf, type Kb, type Upstream } from './open.js';
+import { requireNotElsewhere } from './other-worktree.js';
 import { takeSnapshot } from './run/snapshot.js';
 import { requireNothingInTheWay, requireSafeState } from './safe-state.js';
 import { switchFiles } from './switch-files.js';
@@ -120,7 +119,7 @@ class Switching {
       if (request.create) throw alreadyThere(request.branch, 'is checked out');
       return { ...nothing, result: 'already_there', branch: request.branch, commit: head.oid ?? null };
     }
-    this.requireNotElsewhere();
+    requireNotElsewhere(kb, ref);
     const { commit, isNew } = await this.findBranch(head.oid);
     const plan = this.plan(index, head.oid, commit);
     const upstream = upstreamOf(kb, request.branch);
@@ -216,22 +215,6 @@ class Switching {
       return seen;
     } finally {
       exchange.close();
-    }
-  }
-
-  /** Source: gitrepository-layout(5), `worktrees/<id>/HEAD` and `worktrees/<id>/gitdir`. */
-  private requireNotElsewhere(): void {
-    const { kb, ref, request } = this;
-    const { disk } = kb.surroundings;
-    const folder = join(kb.gitDir, 'worktrees');
-    for (const name of namesIn(disk, folder)) {
-      const read = (file: string): string =>
-        (readFileIfExists(disk, join(folder, name, file))?.toString('utf8') ?? '').trim();
-      if (read('HEAD') !== `ref: ${ref}`) continue;
-      const place = read('gitdir').replace(/\/\.git$/, '');
-      throw new KbError('E_UNSAFE_STATE', `branch "${request.branch}" is checked out in another work tree: ${place}`, {
-        hint: 'work there, or take that one away with: git worktree remove',
-      });
     }
   }
 

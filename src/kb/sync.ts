@@ -3,6 +3,7 @@ import { GitIndex } from '../git/index/index-file.js';
 import type { Oid } from '../git/ids.js';
 import type { RepoPath } from '../git/paths.js';
 import { mergeBases } from '../git/objects/history.js';
+import { requireBranchName } from './branch-name.js';
 import { compareWithTracking } from './ahead-behind.js';
 import { describeChanges, type FileChange } from './changes.js';
 import type { ConflictPolicy, Settled } from './apply-changes.js';
@@ -10,7 +11,7 @@ import { connect } from './connect.js';
 import type { CycleOutcome, CyclePlan } from './cycle.js';
 import { runCycle } from './group-commit.js';
 import { collectEdits, scanLocalEdits } from './local-edits.js';
-import { checkedOutBranch, upstreamOf, type Kb } from './open.js';
+import { checkedOutBranch, optional, upstreamOf, type Kb } from './open.js';
 import { requireSafeState } from './safe-state.js';
 
 export interface SyncRequest {
@@ -18,6 +19,8 @@ export interface SyncRequest {
   /** Commit local edits; without it they make the sync stop with E_UNSAFE_STATE. */
   readonly commit: boolean;
   readonly message?: string;
+  /** Default: the one that is checked out. Of another one, commits are brought together; files are not touched. */
+  readonly branch?: string;
   /** Default: `fail`. */
   readonly onConflict?: ConflictPolicy;
 }
@@ -49,13 +52,16 @@ export interface SyncResult {
 export async function sync(kb: Kb, request: SyncRequest): Promise<SyncResult> {
   const { clock } = kb.surroundings;
   const start = clock.monotonic();
+  const branch = request.branch === undefined ? undefined : requireBranchName(request.branch);
+  const isElsewhere = branch !== undefined && branch !== kb.refs.head().branch;
   const plan: CyclePlan = {
     operation: 'sync',
+    ...optional('branch', branch),
     ...(request.onConflict === undefined ? {} : { onConflict: request.onConflict }),
     pull: request.direction !== 'push',
     push: request.direction !== 'pull' && kb.settings.autoPush,
     // A pull alone commits nothing: local edits stay as they are, or are in the way and say so.
-    ...(request.direction === 'pull'
+    ...(request.direction === 'pull' || isElsewhere
       ? {}
       : {
           collect: (at) => {

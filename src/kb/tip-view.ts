@@ -19,8 +19,11 @@ export interface TipView {
   isTaken(folder: string, key: string): boolean;
 }
 
-/** @param tip undefined: the local branch as it is */
-export function openTipView(kb: Kb, tip: Tip | undefined): TipView {
+/**
+ * @param tip undefined: the local branch as it is
+ * @param isCheckedOut what lies in the work tree is of this branch, and takes names too
+ */
+export function openTipView(kb: Kb, tip: Tip | undefined, isCheckedOut = true): TipView {
   const source: ObjectSource = tip?.staged ?? kb.objects;
   const tree = tip?.tree ?? treeOf(kb, kb.refs.head().oid);
   const read: TipView['read'] = (path) => {
@@ -35,9 +38,10 @@ export function openTipView(kb: Kb, tip: Tip | undefined): TipView {
       taken.set(
         folder,
         (keys = new Set(
-          [...namesInTree(source, tree, folder), ...namesIn(kb.surroundings.disk, join(kb.root, folder))].map(
-            collisionKey,
-          ),
+          [
+            ...namesInTree(source, tree, folder),
+            ...(isCheckedOut ? namesIn(kb.surroundings.disk, join(kb.root, folder)) : []),
+          ].map(collisionKey),
         )),
       );
     return keys;

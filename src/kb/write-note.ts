@@ -26,7 +26,7 @@ export async function writeNote(kb: Kb, tip: Tip, entry: NoteEntry): Promise<Wri
   const { note, id, identities } = entry;
   const earlier = id === undefined ? undefined : findNoteById(kb, tip, id, note);
   if (earlier !== undefined) return { ...earlier, kind: 'none' };
-  const { path, mode, data, verb } = await planNote(openTipView(kb, tip), note);
+  const { path, mode, data, verb } = await planNote(openTipView(kb, tip, entry.branch === kb.refs.head().branch), note);
   const leaf: Leaf = { mode, oid: tip.staged.add('blob', data) };
   const tree = editTree(tip.staged, tip.tree, new Map([[path, leaf]]));
   if (tree === tip.tree && tip.commit !== undefined) return { path, commit: tip.commit, kind: 'none' };

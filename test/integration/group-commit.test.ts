@@ -286,12 +286,6 @@ describe.skipIf(!hasGitHttpBackend())('one bad note among others (needs native g
       clean: (site) => writeFiles(site.kb, { 'inbox/one.md': 'one\n' }),
     },
     {
-      what: 'an entry for another branch',
-      note: { text: 'bad.' },
-      code: 'E_UNSAFE_STATE',
-      spoil: (site) => rewriteLast(site, (data) => data.replace('refs/heads/main', 'refs/heads/other')),
-    },
-    {
       what: 'an entry that was damaged on disk',
       note: { text: 'bad.' },
       code: 'E_UNSAFE_STATE',

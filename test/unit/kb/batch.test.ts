@@ -256,13 +256,11 @@ describe('the plan of a batch', () => {
     const target = await batch.plan(tip, 'all', room);
     batch.settle(true);
     const answers = [1, 2, 3, 4, 5].map((number) => bench.ackOf(number));
-    expect(answers.map((answer) => codeOf(answer) ?? 'kept')).toEqual([
-      'kept',
-      'E_USAGE',
-      'E_UNSAFE_STATE',
-      'E_USAGE',
-      'kept',
-    ]);
+    const told = answers.map((answer) => (answer === undefined ? 'waits' : (codeOf(answer) ?? 'kept')));
+    expect(told).toEqual(['kept', 'E_USAGE', 'waits', 'E_USAGE', 'kept']);
+    expect(batch.branchesElsewhere).toEqual(['refs/heads/other']);
+    batch.turnTo(branchRef('other'));
+    expect([batch.branch, texts(batch)]).toEqual(['refs/heads/other', ['other branch']]);
     expect(answers[4]).toMatchObject({ commit: target, change: 'modified', landed: true, batch: 2 });
     expect(answers[0]).toMatchObject({ change: 'added', batch: 2 });
   });
