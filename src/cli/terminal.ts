@@ -56,6 +56,11 @@ export class Terminal {
     if (!this.options.json) this.options.stdout.write(`${text}\n`);
   }
 
+  /** A result that is no line of text: printed byte by byte. */
+  bytes(data: Uint8Array): void {
+    if (!this.options.json) this.options.stdout.write(data);
+  }
+
   /** A result that only `--quiet` leaves out. */
   detail(text: string): void {
     if (!this.options.json && !this.options.quiet) this.options.stdout.write(`${text}\n`);

@@ -11,8 +11,9 @@ export type Piece =
   | { readonly kind: 'conflict'; readonly ours: LineRange; readonly theirs: LineRange };
 
 /** A place where at least one side changed the base, in the line numbers of all three files. */
-interface Region {
+export interface Region {
   readonly changedBy: 'ours' | 'theirs' | 'both';
+  readonly base: LineRange;
   readonly ours: LineRange;
   readonly theirs: LineRange;
 }
@@ -62,7 +63,7 @@ function differences(ours: Int32Array, theirs: Int32Array, region: Region): { ou
  * Walks both lists of changes along the base. The invariant that keeps the line numbers right: outside of
  * changes, a line's distance between base and a side is the sum of what that side added and removed so far.
  */
-function changedRegions(byUs: readonly LineChange[], byThem: readonly LineChange[]): Region[] {
+export function changedRegions(byUs: readonly LineChange[], byThem: readonly LineChange[]): Region[] {
   const regions: Region[] = [];
   let shiftOurs = 0;
   let shiftTheirs = 0;
@@ -88,6 +89,7 @@ function changedRegions(byUs: readonly LineChange[], byThem: readonly LineChange
     }
     regions.push({
       changedBy: touched.byThem === 0 ? 'ours' : touched.byUs === 0 ? 'theirs' : 'both',
+      base: { start, count: end - start },
       ours: { start: start + before.ours, count: end - start + shiftOurs - before.ours },
       theirs: { start: start + before.theirs, count: end - start + shiftTheirs - before.theirs },
     });

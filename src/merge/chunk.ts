@@ -1,0 +1,61 @@
+import type { FileKind } from './file-kind.js';
+import type { LineRange } from './diff3.js';
+import { literalLines } from './markdown/fences.js';
+
+/** One version of the file that is being merged. */
+export class Version {
+  private fences: Uint8Array | undefined;
+
+  constructor(
+    readonly lines: readonly string[],
+    readonly kind: FileKind,
+  ) {}
+
+  /** Whether the line stands in a note's front matter or a fenced block of code, their first and last lines included. */
+  isCode(line: number): boolean {
+    if (this.kind !== 'markdown') return false;
+    this.fences ??= literalLines(this.lines);
+    return this.fences[line] === 1;
+  }
+
+  slice({ start, count }: LineRange): string[] {
+    return this.lines.slice(start, start + count);
+  }
+}
+
+/** What is left of the comparisons of lines by their words that one merge may make: it bounds the time of any input. */
+export interface Effort {
+  left: number;
+}
+
+export interface Versions {
+  readonly effort: Effort;
+  readonly base: Version;
+  readonly ours: Version;
+  readonly theirs: Version;
+}
+
+/** A place that both sides changed, each in its own way: what rules are asked about. */
+export interface Chunk {
+  readonly versions: Versions;
+  readonly at: { readonly base: LineRange; readonly ours: LineRange; readonly theirs: LineRange };
+  readonly base: readonly string[];
+  readonly ours: readonly string[];
+  readonly theirs: readonly string[];
+  /** Where both added the file there is no base: what they share is no proof of what either of them meant. */
+  readonly isAddAdd: boolean;
+  /** The ending of the file's lines. */
+  readonly ending: string;
+}
+
+/** A part of the chunk lies in a code block: there, as in a program, only whole lines may be compared. */
+export function touchesCode({ versions, at }: Chunk): boolean {
+  return (['base', 'ours', 'theirs'] as const).some((side) => {
+    const { start, count } = at[side];
+    for (let line = start; line < start + count; line++) if (versions[side].isCode(line)) return true;
+    return count === 0 && start > 0 && versions[side].isCode(start - 1) && versions[side].isCode(start);
+  });
+}
+
+/** The merged lines, or undefined where the rule has no safe answer. */
+export type ChunkRule = (chunk: Chunk) => readonly string[] | undefined;

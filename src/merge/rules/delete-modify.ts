@@ -1,0 +1,88 @@
+/**
+ * One side deleted lines, the other one edited them: the edit is kept, and said. A deletion can be made again in a
+ * moment; an edit that is gone must be written again by someone who remembers it. It is done only where the
+ * deletion is nothing but that: where the side has put the lines elsewhere, or something like them in their
+ * place, keeping the edit would say the same thing twice.
+ */
+import { touchesCode, type Chunk } from '../chunk.js';
+import type { FileKind } from '../file-kind.js';
+import { closed, isBlank, squashed } from '../line-text.js';
+import { isItem } from '../markdown/blocks.js';
+import { bareWords, likeness } from '../words.js';
+
+/** From here on, a line may be a new version of another one. */
+const SOMEWHAT_ALIKE = 0.4;
+/** More lines are not compared with each other; then there is no answer. */
+const MOST_COMPARISONS = 10_000;
+/** Lines that say so little that they stand in many places. */
+const SHORT = 12;
+
+/** @param region the place around the chunk that both sides changed */
+export function deleteModify(chunk: Chunk, region: Chunk): readonly string[] | undefined {
+  const { versions, base, ours, theirs, isAddAdd } = chunk;
+  if (base.length === 0 || versions.ours.kind === 'other') return undefined;
+  if (isGone(base)) return undefined;
+  const deleting = deletingSide(chunk);
+  if (deleting === undefined) return undefined;
+  const kept = deleting === 'ours' ? theirs : ours;
+  const instead = chunk[deleting];
+  if (!isGone(instead) && (isAddAdd || touchesCode(chunk) || touchesCode(region) || !isProse(versions.ours.kind)))
+    return undefined;
+  const was = new Set(region.base.map(squashed));
+  const fresh = region[deleting].filter((line) => !isBlank(line) && !was.has(squashed(line)));
+  const own = [...base, ...kept].filter((line) => !isBlank(line));
+  versions.effort.left -= fresh.length * own.length;
+  if (fresh.length * own.length > MOST_COMPARISONS || versions.effort.left < 0) return undefined;
+  if (fresh.some((line) => own.some((other) => likeness(line, other) >= SOMEWHAT_ALIKE))) return undefined;
+  if (isElsewhere(own, chunk, deleting)) return undefined;
+  if (isGone(instead)) return kept;
+  if (saysTwice(base, instead, kept)) return undefined;
+  const parts = deleting === 'ours' ? [instead, kept] : [kept, instead];
+  return joined(parts, chunk.ending);
+}
+
+/** Whether what stands instead uses words of what is kept: then it is a new version of it, however it looks. */
+function saysTwice(base: readonly string[], instead: readonly string[], kept: readonly string[]): boolean {
+  const known = new Set([...base, ...kept].flatMap(bareWords));
+  return instead.flatMap(bareWords).some((word) => known.has(word));
+}
+
+const isGone = (lines: readonly string[]): boolean => lines.every(isBlank);
+const isProse = (kind: FileKind): boolean => kind === 'markdown' || kind === 'text';
+
+/** The side of which nothing of the base is left there, while the other one has kept most of it. */
+function deletingSide({ versions, base, ours, theirs }: Chunk): 'ours' | 'theirs' | undefined {
+  const own = base.filter((line) => !isBlank(line));
+  const keeps = (side: readonly string[]): boolean => {
+    versions.effort.left -= side.length * own.length;
+    if (side.length * own.length > MOST_COMPARISONS || versions.effort.left < 0) return !isGone(side);
+    const found = own.filter((line) => side.some((other) => likeness(line, other) >= SOMEWHAT_ALIKE));
+    return found.length > 0;
+  };
+  const [mine, their] = [keeps(ours), keeps(theirs)];
+  return mine === their ? undefined : mine ? 'theirs' : 'ours';
+}
+
+function joined(parts: readonly (readonly string[])[], ending: string): string[] {
+  const [first = [], second = []] = parts;
+  const above = closed(first, ending);
+  const isTight = isItem(above.at(-1) ?? '') && isItem(second[0] ?? '');
+  const isApart = isBlank(above.at(-1) ?? '') || isBlank(second[0] ?? '');
+  return [...above, ...(isTight || isApart ? [] : [ending]), ...second];
+}
+
+/** Whether the side that deleted the lines has one of them in another place, where the base had it not. */
+function isElsewhere(lines: readonly string[], { versions }: Chunk, side: 'ours' | 'theirs'): boolean {
+  const telling = new Set(lines.map(squashed).filter((line) => line.length >= SHORT));
+  const count = (all: readonly string[]): Map<string, number> => {
+    const counts = new Map<string, number>();
+    for (const line of all) {
+      const key = squashed(line);
+      if (telling.has(key)) counts.set(key, (counts.get(key) ?? 0) + 1);
+    }
+    return counts;
+  };
+  const [before, after] = [count(versions.base.lines), count(versions[side].lines)];
+  const inChunk = count(lines);
+  return [...after].some(([line, times]) => times > Math.max(0, (before.get(line) ?? 0) - (inChunk.get(line) ?? 0)));
+}

@@ -1,0 +1,209 @@
+/**
+ * JSON and canvas files are merged by what they say: members by their keys, elements of a list by their id or their
+ * value. A value that both sides changed, each in its own way, is left to a person. The text is spliced from what the
+ * sides wrote, in the layout of the side that changed the layout; nothing is written anew.
+ */
+import { JsonReader, type JsonNode } from '../json/parse.js';
+import { orderedUnion } from '../ordered-union.js';
+
+/** Members that name an element of a list, if every element has one and no two share it. */
+const NAMES = ['id', 'uuid', 'key', 'name', 'slug', 'title', 'url', 'path'];
+
+interface Source {
+  readonly text: string;
+  readonly node: JsonNode;
+}
+
+/** The merged text, or undefined where it is no JSON or both sides changed one value. */
+export function mergeJson(
+  base: string | undefined,
+  ours: string,
+  theirs: string,
+  keepEdits: boolean,
+): string | undefined {
+  const reader = new JsonReader();
+  const read = (text: string): Source | undefined => {
+    const node = reader.read(text);
+    return node === undefined ? undefined : { text, node };
+  };
+  const [o, t] = [read(ours), read(theirs)];
+  const b = base === undefined || base.trim() === '' ? undefined : read(base);
+  if (o === undefined || t === undefined || (b === undefined && base !== undefined && base.trim() !== ''))
+    return undefined;
+  const isTheirLayout = base !== undefined && layoutOf(base) === layoutOf(ours) && layoutOf(base) !== layoutOf(theirs);
+  const merger = new Merger(reader, keepEdits, isTheirLayout);
+  const value = isTheirLayout ? merger.merge(b, t, o) : merger.merge(b, o, t);
+  if (value === undefined) return undefined;
+  const frame = isTheirLayout ? t : o;
+  const merged = frame.text.slice(0, frame.node.start) + value + frame.text.slice(frame.node.end);
+  return reader.read(merged) === undefined ? undefined : merged;
+}
+
+export function isJson(text: string): boolean {
+  return new JsonReader().read(text) !== undefined;
+}
+
+/** What the layout of a file looks like: how its first member is set apart. */
+function layoutOf(text: string): string {
+  return /^\uFEFF?\s*[{[](\s*)/.exec(text)?.[1] ?? '';
+}
+
+class Merger {
+  /** @param isSwapped the first of the two sides is theirs */
+  constructor(
+    private readonly reader: JsonReader,
+    private readonly keepEdits: boolean,
+    private readonly isSwapped: boolean,
+  ) {}
+
+  merge(base: Source | undefined, one: Source, other: Source): string | undefined {
+    const id = base?.node.id;
+    if (one.node.id === other.node.id || other.node.id === id) return textOf(one);
+    const isLaidOutAnew = base !== undefined && one.node.kind !== 'scalar' && textOf(one) !== textOf(base);
+    if (one.node.id === id && !(isLaidOutAnew && other.node.kind === one.node.kind)) return fitted(other, one);
+    if (one.node.kind === 'scalar' || one.node.kind !== other.node.kind) return undefined;
+    return this.mergeMembers(base?.node.kind === one.node.kind ? base : undefined, one, other);
+  }
+
+  private mergeMembers(base: Source | undefined, one: Source, other: Source): string | undefined {
+    const isNamed = [base, one, other].map((source) => (source === undefined ? [] : [source])).flat();
+    const name = nameFor(isNamed);
+    const tables = { base: table(base, name), one: table(one, name), other: table(other, name) };
+    const [b, x, y] = [[...tables.base.keys()], [...tables.one.keys()], [...tables.other.keys()]];
+    if (one.node.kind === 'array' && name === undefined && replacesAlike(b, x, y)) return undefined;
+    const isRenaming = { one: hasNew(x, b, y), other: hasNew(y, b, x) };
+    const order = this.isSwapped ? orderedUnion(b, y, x) : orderedUnion(b, x, y);
+    if (order === undefined) return undefined;
+    const members: Placed[] = [];
+    for (const key of order) {
+      const [was, mine, their] = [tables.base.get(key), tables.one.get(key), tables.other.get(key)];
+      if (mine !== undefined && their !== undefined) {
+        const value = this.merge(was?.source, mine.source, their.source);
+        if (value === undefined) return undefined;
+        members.push({ index: mine.index, text: keyText(mine) + value });
+        continue;
+      }
+      const only = mine ?? their;
+      if (only === undefined) continue;
+      if (was !== undefined) {
+        if (was.source.node.id === only.source.node.id) continue; // the other side took it away
+        // gone where something new has come: perhaps under another name, and then an edit of it belongs there
+        if (!this.keepEdits || (mine === undefined ? isRenaming.one : isRenaming.other)) return undefined;
+      }
+      const text = keyText(only);
+      members.push(
+        mine !== undefined
+          ? { index: mine.index, text: text + textOf(mine.source) }
+          : { index: undefined, text: text + fitted(only.source, one) },
+      );
+    }
+    return write(members, one, other);
+  }
+}
+
+interface Member {
+  readonly index: number;
+  /** The text of the key, the colon and what is around it; empty in lists. */
+  readonly start: number;
+  readonly source: Source;
+}
+
+interface Placed {
+  /** In the side whose layout is kept; undefined: the other side has added it. */
+  readonly index: number | undefined;
+  readonly text: string;
+}
+
+function table(source: Source | undefined, name: string | undefined): Map<string, Member> {
+  const members = new Map<string, Member>();
+  source?.node.members.forEach(({ key, start, value }, index) => {
+    const named = key ?? (name === undefined ? undefined : scalarText(source, value, name));
+    let unique = named ?? `${value.id}`;
+    for (let number = 2; members.has(unique); number++) unique = `${named ?? value.id}\0${number}`;
+    members.set(unique, { index, start, source: { text: source.text, node: value } });
+  });
+  return members;
+}
+
+/** The member by which the elements of a list are told apart; undefined: by their whole value. */
+function nameFor(sources: readonly Source[]): string | undefined {
+  if (sources[0]?.node.kind !== 'array') return undefined;
+  return NAMES.find((name) =>
+    sources.every((source) => {
+      const values = source.node.members.map(({ value }) => scalarText(source, value, name));
+      return values.every((value) => value !== undefined) && new Set(values).size === values.length;
+    }),
+  );
+}
+
+function scalarText(source: Source, element: JsonNode, name: string): string | undefined {
+  const member = element.members.find(({ key }) => key === name);
+  return member?.value.kind === 'scalar' ? source.text.slice(member.value.start, member.value.end) : undefined;
+}
+
+/** Elements without a name that both sides replaced: which new one stands for which old one, nobody can tell. */
+function replacesAlike(base: readonly string[], one: readonly string[], other: readonly string[]): boolean {
+  const [x, y, b] = [new Set(one), new Set(other), new Set(base)];
+  const isGone = base.some((key) => !x.has(key) && !y.has(key));
+  return isGone && one.some((key) => !b.has(key) && !y.has(key)) && other.some((key) => !b.has(key) && !x.has(key));
+}
+
+function hasNew(keys: readonly string[], base: readonly string[], others: readonly string[]): boolean {
+  const known = new Set([...base, ...others]);
+  return keys.some((key) => !known.has(key));
+}
+
+function textOf({ text, node }: Source): string {
+  return text.slice(node.start, node.end);
+}
+
+function keyText({ start, source }: Member): string {
+  return source.text.slice(start, source.node.start);
+}
+
+/** A value over several lines, indented as the file is into which it goes. */
+function fitted(value: Source, into: Source): string {
+  const text = textOf(value);
+  if (!text.includes('\n')) return text;
+  const from = indentUnit(value.text);
+  const to = indentUnit(into.text);
+  return from === to || from === '' || to === ''
+    ? text
+    : text.replace(/\n((?:\t| )+)/g, (whole, indent: string) =>
+        indent.length % from.length === 0 ? `\n${to.repeat(indent.length / from.length)}` : whole,
+      );
+}
+
+function indentUnit(text: string): string {
+  return /\n([ \t]+)\S/.exec(text)?.[1] ?? '';
+}
+
+/** Sets the members apart as those of the kept layout are. */
+function write(members: readonly Placed[], one: Source, other: Source): string {
+  const { text, node } = one;
+  const open = text.slice(node.start, node.start + 1);
+  const close = text.slice(node.end - 1, node.end);
+  if (members.length === 0) return open + close;
+  const spaces = spacesOf(one);
+  const model = spaces.leads.length > 0 ? spaces : spacesOf(other);
+  const first = model.leads[0] ?? '';
+  const rest = model.leads[1] ?? (first.includes('\n') ? first : ' ');
+  const parts = members.map(({ index, text: member }, at) => {
+    const own = index === undefined ? undefined : spaces.leads[index];
+    const wasFirst = index === 0;
+    const lead = at === 0 ? (wasFirst ? (own ?? first) : first) : own === undefined || wasFirst ? rest : own;
+    return lead + member;
+  });
+  return open + parts.join(',') + model.last + close;
+}
+
+/** White space before each member, and before the closing bracket. */
+function spacesOf({ text, node }: Source): { leads: string[]; last: string } {
+  const leads: string[] = [];
+  let at = node.start + 1;
+  for (const { start, value } of node.members) {
+    leads.push(text.slice(at, start).replace(/^\s*,/, ''));
+    at = value.end;
+  }
+  return { leads, last: text.slice(at, node.end - 1) };
+}

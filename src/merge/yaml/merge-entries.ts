@@ -1,0 +1,219 @@
+import { closed, trimmedEnd } from '../line-text.js';
+import { orderedUnion } from '../ordered-union.js';
+import { settled, type MergedPiece } from '../pieces.js';
+import type { RuleChoice, RuleName } from '../rule-names.js';
+import { isDateKey, newerOf } from '../rules/newest-date.js';
+import { entriesOf, indentOf, valueOf, type Entries, type Entry } from './entries.js';
+import { isSetKey, mergeSets } from './value-lists.js';
+
+export interface EntriesContext {
+  readonly rule: RuleName;
+  readonly choice: RuleChoice;
+  readonly ending: string;
+}
+
+/** Deeper nesting is merged as a whole. */
+const DEEPEST = 40;
+
+/**
+ * Merges block YAML entry by entry: a key or list item that one side changed, added or took away is so in the
+ * result; where both changed one, what is below it is looked at in turn. Undefined where the lines are not
+ * understood, or both sides put the entries into another order.
+ */
+export function mergeYamlLines(
+  base: readonly string[] | undefined,
+  ours: readonly string[],
+  theirs: readonly string[],
+  context: EntriesContext,
+  depth = 0,
+): MergedPiece[] | undefined {
+  if (depth > DEEPEST) return undefined;
+  const [b, o, t] = [
+    base === undefined ? { entries: [], tail: [] } : entriesOf(base),
+    entriesOf(ours),
+    entriesOf(theirs),
+  ];
+  if (b === undefined || o === undefined || t === undefined) return undefined;
+  const all = [...b.entries, ...o.entries, ...t.entries];
+  if (all.some(({ kind, indent }) => kind !== all[0]?.kind || indent !== all[0].indent)) return undefined;
+  const table = { base: byName(b), ours: byName(o), theirs: byName(t) };
+  if (replacesAlike(table.base, table.ours, table.theirs)) return undefined;
+  const names = orderedUnion([...table.base.keys()], [...table.ours.keys()], [...table.theirs.keys()]);
+  if (names === undefined) return undefined;
+  const pieces: MergedPiece[] = [];
+  for (const name of names) {
+    const entry = { base: table.base.get(name), ours: table.ours.get(name), theirs: table.theirs.get(name) };
+    const merged = mergeEntry(name, entry, context, depth);
+    if (merged === undefined) return undefined;
+    pieces.push(...merged);
+  }
+  const tail = pick(b.tail, o.tail, t.tail) ?? blanks(o.tail, t.tail);
+  if (tail === undefined) return undefined;
+  return tail.length === 0 ? pieces : [...pieces, settled(tail.join(''))];
+}
+
+/** List items of one text are told apart by their number: two equal ones are two items. */
+type Table = ReadonlyMap<string, Entry>;
+
+function byName({ entries }: Entries): Table {
+  const map = new Map<string, Entry>();
+  for (const entry of entries) map.set(nameIn(map, entry), entry);
+  return map;
+}
+
+function nameIn(map: ReadonlyMap<string, Entry>, { name }: Entry): string {
+  let unique = name;
+  for (let number = 2; map.has(unique); number++) unique = `${name}\n${number}`;
+  return unique;
+}
+
+/** Whether both sides put something in place of the same entries, or one did where the other edited: a renaming, perhaps. */
+function replacesAlike(base: Table, ours: Table, theirs: Table): boolean {
+  const isNew = (side: Table, other: Table): boolean =>
+    [...side.keys()].some((name) => !base.has(name) && !other.has(name));
+  const [oursAdds, theirsAdds] = [isNew(ours, theirs), isNew(theirs, ours)];
+  return [...base].some(([name, was]) => {
+    const [mine, their] = [ours.get(name), theirs.get(name)];
+    if (mine === undefined && their === undefined) return was.kind === 'item' && oursAdds && theirsAdds;
+    if (mine === undefined) return oursAdds && !same(was, their);
+    return their === undefined && theirsAdds && !same(was, mine);
+  });
+}
+
+interface Versions {
+  readonly base: Entry | undefined;
+  readonly ours: Entry | undefined;
+  readonly theirs: Entry | undefined;
+}
+
+function mergeEntry(
+  name: string,
+  { base, ours, theirs }: Versions,
+  context: EntriesContext,
+  depth: number,
+): MergedPiece[] | undefined {
+  const { choice, rule, ending } = context;
+  if (ours === undefined && theirs === undefined) return [];
+  const mine = same(base, ours) ? theirs : same(base, theirs) || same(ours, theirs) ? ours : null;
+  if (mine !== null)
+    return mine === undefined ? [] : [settled(textOf(mine, ending), ours === theirs ? undefined : rule)];
+  if (ours === undefined || theirs === undefined) {
+    const kept = ours ?? theirs;
+    if (kept !== undefined && choice.allows('delete-modify')) return [settled(textOf(kept, ending), 'delete-modify')];
+    return [conflict(base, ours, theirs)];
+  }
+  const lead = pick(base?.lead ?? [], ours.lead, theirs.lead) ?? blanks(ours.lead, theirs.lead);
+  if (lead === undefined) return [conflict(base, ours, theirs)]; // comments that both rewrote
+  const above = lead.length === 0 ? [] : [settled(lead.join(''))];
+  if (linesKey(ours) === linesKey(theirs)) return [...above, settled(closed(ours.lines, ending).join(''), rule)];
+  if (base !== undefined && linesKey(base) === linesKey(ours))
+    return [...above, settled(closed(theirs.lines, ending).join(''), rule)];
+  if (base !== undefined && linesKey(base) === linesKey(theirs))
+    return [...above, settled(closed(ours.lines, ending).join(''), rule)];
+  if (
+    depth === 0 &&
+    isDateKey(name) &&
+    choice.allows('newest-date') &&
+    ours.lines.length === 1 &&
+    theirs.lines.length === 1
+  ) {
+    const newer = newerOf(valueOf(ours).inline, valueOf(theirs).inline);
+    if (newer !== undefined)
+      return [...above, settled(closed((newer === 'ours' ? ours : theirs).lines, ending).join(''), 'newest-date')];
+  }
+  if (isSetKey(name)) {
+    const set = mergeSets(base, ours, theirs, ending);
+    if (set !== undefined) return [...above, settled(set.join(''), rule)];
+  }
+  return [...above, ...(mergeBelow(base, ours, theirs, context, depth) ?? [conflict(base, ours, theirs)])];
+}
+
+/** Looks into an entry that both changed, where its own line is the same on both sides. */
+function mergeBelow(
+  base: Entry | undefined,
+  ours: Entry,
+  theirs: Entry,
+  context: EntriesContext,
+  depth: number,
+): MergedPiece[] | undefined {
+  const inner = (entry: Entry): string[] | undefined =>
+    entry.kind === 'item' ? itemAsLines(entry) : keyAsLines(entry);
+  const [b, o, t] = [base === undefined ? [] : inner(base), inner(ours), inner(theirs)];
+  if (b === undefined || o === undefined || t === undefined) return undefined;
+  const pieces = mergeYamlLines(base === undefined ? undefined : b, o, t, context, depth + 1);
+  if (pieces === undefined) return undefined;
+  if (ours.kind === 'key') return [settled(closed(ours.lines.slice(0, 1), context.ending).join('')), ...pieces];
+  // the item's own mark goes back to the front of what is now its first line
+  const [first, ...rest] = pieces;
+  if (first?.kind !== 'settled') return undefined;
+  const mark = /^ *-/.exec(ours.lines[0] ?? '')?.[0] ?? '-';
+  if (!/^ *$/.test(first.text.slice(0, mark.length))) return undefined;
+  return [{ ...first, text: mark + first.text.slice(mark.length) }, ...rest];
+}
+
+function keyAsLines(entry: Entry): string[] | undefined {
+  const { inline, below } = valueOf(entry);
+  return inline === '' && below.length > 0 ? [...below] : undefined;
+}
+
+/** `- name: x` with its lines below is a group of keys that are indented by the width of the mark. */
+function itemAsLines(entry: Entry): string[] | undefined {
+  const first = entry.lines[0] ?? '';
+  const mark = /^( *)-( +)/.exec(first);
+  if (!mark) return undefined;
+  const lines = [' '.repeat(mark[0].length) + first.slice(mark[0].length), ...entry.lines.slice(1)];
+  const deep = lines.slice(1).find((line) => line.trim() !== '');
+  return deep === undefined || indentOf(deep) === mark[0].length ? lines : undefined;
+}
+
+function textOf(entry: Entry, ending: string): string {
+  return [...entry.lead, ...closed(entry.lines, ending)].join('');
+}
+
+/** Equal for entries that say the same; quotes around a value on one line say nothing. */
+function linesKey(entry: Entry): string {
+  const [line] = entry.lines;
+  if (entry.lines.length === 1 && line !== undefined && entry.kind === 'key') {
+    const { inline } = valueOf(entry);
+    const quoted = /^(["'])([^"'\\]*)\1$/.exec(inline);
+    const value = quoted !== null && isTextAnyway(quoted[2] ?? '') ? quoted[2] : inline;
+    return `${' '.repeat(entry.indent)}${entry.name}: ${value ?? ''}`.trimEnd();
+  }
+  return entry.lines.map(trimmedEnd).join('\n');
+}
+
+/** Whether a value would be text without quotes, too: no number, date, boolean or null, and no YAML syntax. */
+function isTextAnyway(value: string): boolean {
+  return /^[\p{L}][^#]*$/u.test(value) && !/^(true|false|yes|no|on|off|null|y|n)$/i.test(value);
+}
+
+function same(a: Entry | undefined, b: Entry | undefined): boolean {
+  if (a === undefined || b === undefined) return a === b;
+  return linesKey(a) === linesKey(b) && a.lead.join('') === b.lead.join('');
+}
+
+function pick(
+  base: readonly string[],
+  ours: readonly string[],
+  theirs: readonly string[],
+): readonly string[] | undefined {
+  const [b, o, t] = [base.join(''), ours.join(''), theirs.join('')];
+  if (o === t || t === b) return ours;
+  return o === b ? theirs : undefined;
+}
+
+/** Blank lines are no reason for a conflict. */
+function blanks(ours: readonly string[], theirs: readonly string[]): readonly string[] | undefined {
+  const text = (lines: readonly string[]): string =>
+    lines
+      .map((line) => line.trim())
+      .filter((line) => line !== '')
+      .join('\n');
+  const [mine, their] = [text(ours), text(theirs)];
+  return mine === their || their === '' ? ours : mine === '' ? theirs : undefined;
+}
+
+function conflict(base: Entry | undefined, ours: Entry | undefined, theirs: Entry | undefined): MergedPiece {
+  const text = (entry: Entry | undefined): string => [...(entry?.lead ?? []), ...(entry?.lines ?? [])].join('');
+  return { kind: 'conflict', base: text(base), ours: text(ours), theirs: text(theirs) };
+}
