@@ -1,4 +1,5 @@
 import { Command, Flags, type Interfaces } from '@oclif/core';
+import { programDisk } from '../disk/disk.js';
 import { isKbError } from '../errors.js';
 import { printable } from '../printable.js';
 import { surroundings, type Ask, type Surroundings } from '../kb/surroundings.js';
@@ -48,7 +49,12 @@ export abstract class KbCommand extends Command {
     this.terminal = this.makeTerminal(flags);
     this.signal = abortOnSignals();
     const terminal = this.terminal;
-    return surroundings({ signal: this.signal, report: (event) => terminal.report(event), ask: this.asker() });
+    return surroundings({
+      disk: programDisk,
+      signal: this.signal,
+      report: (event) => terminal.report(event),
+      ask: this.asker(),
+    });
   }
 
   override toSuccessJson(result: unknown): unknown {

@@ -3,6 +3,7 @@ import { collectGarbageLater } from '../cli/background-gc.js';
 import { KbCommand, lockTimeoutFlag, openRequest } from '../cli/base-command.js';
 import { formatDuration, plural } from '../cli/format.js';
 import { takeSignals } from '../cli/run-signals.js';
+import { programDisk } from '../disk/disk.js';
 import { KbError } from '../errors.js';
 import { openKb } from '../kb/open.js';
 import { parseDuration, parseRateLimit, runCommand, type RunResult } from '../kb/run.js';
@@ -77,6 +78,7 @@ export default class Run extends KbCommand {
     const foreground = process.stdin.isTTY === true && timeoutMs === undefined;
     const { stop, kill, onChild } = takeSignals(foreground);
     const world = surroundings({
+      disk: programDisk,
       signal: stop,
       report: (event) => this.terminal.report(event),
       ask: this.asker(),

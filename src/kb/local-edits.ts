@@ -7,6 +7,7 @@ import { StagedObjects } from '../git/objects/staged.js';
 import type { FileMode, Leaf } from '../git/objects/tree.js';
 import { editTree } from '../git/objects/tree-edit.js';
 import type { RepoPath } from '../git/paths.js';
+import { UntrackedCache } from '../git/worktree/untracked-cache.js';
 import { scanChanges, type WorktreeChange } from '../git/worktree/status.js';
 import { treeOf } from './advance.js';
 import type { CollectedEdits } from './cycle.js';
@@ -25,7 +26,14 @@ export interface LocalEdit {
 /** Every file that differs between the last commit and the work tree, git's ignore rules applied; each once. */
 export function scanLocalEdits(kb: Kb, index: GitIndex, head: CheckedOutBranch['commit']): LocalEdit[] {
   const excludesFile = kb.gitConfig.get('core.excludesfile') ?? defaultExcludesFile(kb.surroundings.env);
-  const changes = scanChanges(kb.worktree, index, { excludesFile, headTree: treeOf(kb, head), objects: kb.objects });
+  const cache = openUntrackedCache(kb);
+  const changes = scanChanges(kb.worktree, index, {
+    excludesFile,
+    headTree: treeOf(kb, head),
+    objects: kb.objects,
+    ...(cache === undefined ? {} : { cache }),
+  });
+  cache?.save();
   const edits = new Map<RepoPath, LocalEdit>();
   for (const change of changes) {
     if (change.nestedRepository === true)
@@ -45,6 +53,18 @@ function kindOf(change: WorktreeChange, staged: LocalEdit | undefined): LocalEdi
   if (staged?.kind === 'added') return change.kind === 'deleted' ? 'deleted' : 'added';
   if (staged?.kind === 'deleted') return 'modified';
   return change.kind === 'added' || change.kind === 'deleted' ? change.kind : 'modified';
+}
+
+function openUntrackedCache(kb: Kb): UntrackedCache | undefined {
+  const { disk, clock } = kb.surroundings;
+  const uid = process.getuid?.();
+  return UntrackedCache.open(disk, {
+    file: join(kb.gitDir, 'kb', `untracked-${uid ?? 'all'}`),
+    root: kb.root,
+    uid,
+    wall: () => clock.wall(),
+    monotonic: () => clock.monotonic(),
+  });
 }
 
 /** Source: gitignore(5), "$XDG_CONFIG_HOME/git/ignore". */

@@ -1,11 +1,14 @@
-import { chmodSync, mkdirSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, renameSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { nodeDisk, programDisk } from '../../src/disk/disk.js';
 import type { Oid } from '../../src/git/ids.js';
 import type { FileMode } from '../../src/git/objects/tree.js';
 import { type WorktreeChange, scanChanges } from '../../src/git/worktree/status.js';
-import { git, nativeGit } from '../support/native-git.js';
+import type { UntrackedCache } from '../../src/git/worktree/untracked-cache.js';
+import { git, makeTemporaryDirectory, nativeGit } from '../support/native-git.js';
+import { openCache, settle } from '../support/untracked-cache.js';
 import { type File, type Files, NativeWorktree, file } from '../unit/git/worktree/native-worktree.js';
 
 const LETTERS: Readonly<Record<WorktreeChange['kind'], string>> = {
@@ -32,17 +35,17 @@ function asPorcelain(repository: NativeWorktree, changes: readonly WorktreeChang
   return [...[...lines].map(([path, letters]) => `${letters} ${path}`), ...untracked].sort();
 }
 
-function scan(repository: NativeWorktree, excludesFile?: string): string[] {
+function scan(repository: NativeWorktree, excludesFile?: string, cache?: UntrackedCache): string[] {
   const headTree = git(repository.root, ['rev-parse', 'HEAD^{tree}']).trim() as Oid;
   const { worktree, objects } = repository;
-  return asPorcelain(
-    repository,
-    scanChanges(worktree, repository.index(), {
-      headTree,
-      objects,
-      ...(excludesFile === undefined ? {} : { excludesFile }),
-    }),
-  );
+  const changes = scanChanges(worktree, repository.index(), {
+    headTree,
+    objects,
+    ...(excludesFile === undefined ? {} : { excludesFile }),
+    ...(cache === undefined ? {} : { cache }),
+  });
+  cache?.save();
+  return asPorcelain(repository, changes);
 }
 
 function statusOf(repository: NativeWorktree): string[] {
@@ -82,6 +85,7 @@ const ignoreFile = fc
   .map((lines) => `${lines.join('\n')}\n`);
 
 type Step = (repository: NativeWorktree) => void;
+type Trace = 'read-tree' | 'status';
 
 function inWorktree(work: (at: (path: string) => string, repository: NativeWorktree) => void): Step {
   return (repository) => {
@@ -114,6 +118,22 @@ const edit = fc.oneof(
   onPath('remove', (name, at) => rmSync(at(name), { recursive: true })),
   onPath('make executable', (name, at) => chmodSync(at(name), 0o755)),
   onPath('touch', (name, at) => utimesSync(at(name), 1_000_000, 1_000_000)),
+  onPath('new content, old times', (name, at) => {
+    const { atime, mtime } = statSync(at(name));
+    writeFileSync(at(name), 'ten\n');
+    utimesSync(at(name), atime, mtime);
+  }),
+  onPath('new file, old times of its folder', (name, at) => {
+    const { atime, mtime } = statSync(dirname(at(name)));
+    writeFileSync(at(name), 'x');
+    utimesSync(dirname(at(name)), atime, mtime);
+  }),
+  onPath('rename', (name, at) => renameSync(at(name), at(`${name}2`))),
+  onPath('exchange with its neighbour', (name, at) => {
+    renameSync(at(name), at('exchanged'));
+    renameSync(at('b'), at(name));
+    renameSync(at('exchanged'), at('b'));
+  }),
   onPath('link', (name, at) => (place(at(name)), symlinkSync('docs', at(name)))),
   onPath('empty folder', (name, at) => mkdirSync(at(name), { recursive: true })),
   onPath(
@@ -183,6 +203,44 @@ describe.skipIf(!nativeGit.available)('scanChanges against git status (needs nat
       }),
       { numRuns: 60 },
     );
+  });
+
+  it.each([
+    ['as a library has it', nodeDisk],
+    ['entering folders, as the program does', programDisk],
+  ])('agrees over random work trees with what it remembers of earlier scans, %s', (_how, disk) => {
+    let recalled = 0;
+    fc.assert(
+      fc.property(
+        tree,
+        fc.array(edit, { maxLength: 8 }),
+        fc.array(edit, { maxLength: 6 }),
+        fc.constantFrom<Trace[]>([], ['read-tree'], ['status']),
+        (files, before, after, traces) => {
+          const repository = new NativeWorktree({}, disk);
+          repository.advance(new Map(), files);
+          for (const { step } of before) step(repository);
+          // makes the TREE extension valid to the root, as after a commit of kb
+          if (traces.includes('read-tree')) git(repository.root, ['read-tree', 'HEAD'], { allowFailure: true });
+          settle();
+          expect(scan(repository, undefined, openCache(repository.root))).toEqual(statusOf(repository));
+          if (traces.includes('status')) git(repository.root, ['status']);
+          for (const { step } of after) step(repository);
+          const cache = openCache(repository.root);
+          const recall = cache?.recall.bind(cache);
+          if (cache !== undefined && recall !== undefined)
+            cache.recall = (...request) => {
+              const items = recall(...request);
+              recalled += items === undefined ? 0 : 1;
+              return items;
+            };
+          expect(scan(repository, undefined, cache)).toEqual(statusOf(repository));
+        },
+      ),
+      { numRuns: 30 },
+    );
+    // not on a volume whose time stamps kb does not rely upon
+    if (openCache(makeTemporaryDirectory()) !== undefined) expect(recalled).toBeGreaterThan(10);
   });
 
   it('agrees with core.excludesFile behind the other rules', () => {

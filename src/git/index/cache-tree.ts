@@ -1,12 +1,15 @@
 import { createHash } from 'node:crypto';
 import type { ObjectSource } from '../objects/object.js';
 import type { Oid } from '../ids.js';
+import { decodePath } from '../paths.js';
 import { FIELD, isIntentToAdd, nameEnd, nameStart, stageOf } from './entry.js';
 import type { SplicedEntries } from './splice.js';
 
 const LF = 0x0a;
 const SPACE = 0x20;
 const MINUS = 0x2d;
+const DIGIT_0 = 0x30;
+const NO_ASCII = /[\x80-\xff]/;
 const SLASH = 0x2f;
 const AFTER_SLASH = 0x30;
 const OID_BYTES = 20;
@@ -44,12 +47,38 @@ export function updateCacheTree(
   return built && Buffer.concat(built.bytes);
 }
 
-/** The root's tree while it is valid for exactly this many entries. */
-export function validRoot(extension: Buffer | undefined, entryCount: number): Oid | undefined {
-  const root = extension && parseWhole(extension);
-  return extension && root && root.count === entryCount
-    ? (extension.toString('hex', root.oid, root.oid + OID_BYTES) as Oid)
-    : undefined;
+export interface FolderTree {
+  readonly oid: Oid;
+  /** Entries in the folder and below. */
+  readonly count: number;
+  /** Entries in the folder itself. */
+  readonly own: number;
+}
+
+/** The folders that are valid, by their paths; the root is ''. A malformed extension knows none. */
+export function readFolderTrees(extension: Buffer | undefined): Map<string, FolderTree> {
+  const trees = new Map<string, FolderTree>();
+  /** @returns where the folder ends and how many entries it has; undefined when malformed */
+  const read = (above: string, at: number, depth: number): { end: number; count: number } | undefined => {
+    const found = extension === undefined || depth > MAX_DEPTH ? undefined : parseFolder(extension, at);
+    if (extension === undefined || found === undefined) return undefined;
+    const name = NO_ASCII.test(found.name) ? decodePath(Buffer.from(found.name, 'latin1')) : found.name;
+    const folder = above === '' ? name : `${above}/${name}`;
+    let [own, end] = [found.count, found.inside];
+    for (let child = 0; child < found.subtrees; child += 1) {
+      const below = read(folder, end, depth + 1);
+      if (below === undefined) return undefined;
+      // below a valid folder all are valid; were one not, no count would fit
+      own -= below.count;
+      end = below.end;
+    }
+    if (found.count >= 0) {
+      const oid = extension.toString('hex', found.oid, found.oid + OID_BYTES) as Oid;
+      trees.set(folder, { oid, count: found.count, own });
+    }
+    return { end, count: found.count };
+  };
+  return read('', 0, 0)?.end === extension?.length ? trees : new Map<string, FolderTree>();
 }
 
 /** Every folder above these paths, each with its final `/`; the root is ''. Names as latin1, byte for byte. */
@@ -247,10 +276,14 @@ function parseWhole(extension: Buffer): OldFolder | undefined {
 }
 
 function parseFolder(extension: Buffer, start: number): OldFolder | undefined {
-  const nameEnds = extension.indexOf(0, start);
-  const space = nameEnds === -1 ? -1 : extension.indexOf(SPACE, nameEnds);
-  const line = space === -1 ? -1 : extension.indexOf(LF, space);
-  if (line === -1) return undefined;
+  // Runs over the extension's every byte at each status: plain loops, no searches that cross into native code.
+  let nameEnds = start;
+  while (nameEnds < extension.length && extension[nameEnds] !== 0) nameEnds += 1;
+  let space = nameEnds;
+  while (space < extension.length && extension[space] !== SPACE) space += 1;
+  let line = space;
+  while (line < extension.length && extension[line] !== LF) line += 1;
+  if (line >= extension.length) return undefined;
   const count = parseNumber(extension, nameEnds + 1, space);
   const subtrees = parseNumber(extension, space + 1, line);
   if (count === undefined || subtrees === undefined || subtrees < 0) return undefined;
@@ -279,7 +312,15 @@ function skipFolder(extension: Buffer, start: number): number {
   return at;
 }
 
+/** 1 to 10 digits, or -1. */
 function parseNumber(bytes: Buffer, from: number, to: number): number | undefined {
-  const text = bytes.toString('latin1', from, to);
-  return /^(-1|\d{1,10})$/.test(text) ? Number(text) : undefined;
+  if (bytes[from] === MINUS) return to - from === 2 && bytes[from + 1] === DIGIT_0 + 1 ? -1 : undefined;
+  if (to <= from || to - from > 10) return undefined;
+  let value = 0;
+  for (let at = from; at < to; at += 1) {
+    const digit = (bytes[at] ?? 0) - DIGIT_0;
+    if (digit < 0 || digit > 9) return undefined;
+    value = value * 10 + digit;
+  }
+  return value;
 }

@@ -10,6 +10,8 @@ export class EntryTable {
     readonly bytes: Buffer,
     /** Where each entry starts; the last element is the end of the last entry. */
     readonly offsets: Uint32Array,
+    /** Some entry is at another stage than 0. */
+    readonly hasStages: boolean,
   ) {}
 
   /** Entries that are already in this layout, laid end to end from `start`. */
@@ -17,6 +19,7 @@ export class EntryTable {
     assertRoom(count, limit - start);
     const offsets = new Uint32Array(count + 1);
     let at = start;
+    let hasStages = false;
     for (let ordinal = 0; ordinal < count; ordinal += 1) {
       offsets[ordinal] = at;
       if (at + FIXED_LENGTH + 2 > limit) throw damagedIndex('an entry is cut off');
@@ -25,10 +28,11 @@ export class EntryTable {
       const next = at + paddedLength(name - at, end - name);
       // Without its NUL the next entry would be read from the middle of this name.
       if (end < name || next > limit || bytes[end] !== 0) throw damagedIndex('an entry has a malformed name');
+      if (stageBits(bytes, at) !== 0) hasStages = true;
       at = next;
     }
     offsets[count] = at;
-    return new EntryTable(bytes, offsets);
+    return new EntryTable(bytes, offsets, hasStages);
   }
 
   /**
@@ -42,8 +46,10 @@ export class EntryTable {
     const sources = new Uint32Array(count);
     const shared = new Uint32Array(count);
     let [at, length, total] = [start, 0, 0];
+    let hasStages = false;
     for (let ordinal = 0; ordinal < count; ordinal += 1) {
       offsets[ordinal] = total;
+      if (stageBits(packed, at) !== 0) hasStages = true;
       sources[ordinal] = at;
       if (at + FIXED_LENGTH + 2 > limit) throw damagedIndex('an entry is cut off');
       const name = nameStart(packed, at);
@@ -69,7 +75,7 @@ export class EntryTable {
       packed.copy(bytes, name + keep, suffix, packed.indexOf(0, suffix));
       previousName = name;
     }
-    return { table: new EntryTable(bytes, offsets), end: at };
+    return { table: new EntryTable(bytes, offsets, hasStages), end: at };
   }
 
   get count(): number {
@@ -103,10 +109,10 @@ export class EntryTable {
    * them, because only the extensions tell a damaged index from a split one, which has nameless entries.
    */
   assertOrder(): void {
-    const { bytes, offsets } = this;
-    if (this.count > 0 && bytes[nameStart(bytes, this.startOf(0))] === 0) throw damagedIndex('an entry has no name');
+    const { bytes, offsets, count } = this;
+    if (count > 0 && bytes[nameStart(bytes, this.startOf(0))] === 0) throw damagedIndex('an entry has no name');
     // Runs over every byte of 100,000 names at each reading: plain variables, no destructuring.
-    for (let ordinal = 1; ordinal < this.count; ordinal += 1) {
+    for (let ordinal = 1; ordinal < count; ordinal += 1) {
       const before = offsets[ordinal - 1] ?? 0;
       const after = offsets[ordinal] ?? 0;
       let a = nameStart(bytes, before);

@@ -5,14 +5,15 @@ import type { Disk } from '../../disk/disk.js';
 import { asStorageError, isErrno } from '../../disk/durable.js';
 import { KbError } from '../../errors.js';
 import type { Oid } from '../ids.js';
-import { encodePath, type RepoPath } from '../paths.js';
+import { decodePath, encodePath, type RepoPath } from '../paths.js';
 import { LockFile, type LockTiming } from '../../disk/lock-file.js';
 import type { LockMarks } from '../../disk/lock-marks.js';
-import { foldersAbove, updateCacheTree, validRoot, type KnownTrees } from './cache-tree.js';
+import { foldersAbove, readFolderTrees, updateCacheTree, type FolderTree, type KnownTrees } from './cache-tree.js';
 import {
   FIELD,
   GITLINK,
   RawEntry,
+  nameEnd,
   nameStart,
   splitTime,
   stageOf,
@@ -21,16 +22,21 @@ import {
   type NewEntry,
 } from './entry.js';
 import { EntryTable, NamePacker, damagedIndex } from './entry-table.js';
+import { EntryWalk, isRacy, type WrittenAt } from './entry-walk.js';
 import { readExtensions } from './extensions.js';
 import { HashedOutput } from './hashed-output.js';
 import { splice, type SplicedEntries } from './splice.js';
 
 export { fileStatOf } from './entry.js';
 export type { FileStat, IndexEntry, NewEntry } from './entry.js';
-export type { KnownTrees } from './cache-tree.js';
+export type { FolderTree, KnownTrees } from './cache-tree.js';
+export type { EntryWalk } from './entry-walk.js';
 
 const HEADER_BYTES = 12;
 const CHECKSUM_BYTES = 20;
+const SLASH = 0x2f;
+/** `folder0` is the first name behind everything in `folder/`. */
+const AFTER_SLASH = Buffer.from('0');
 /** Positions are kept in 31 bits; an index of this size has some ten million entries. */
 const MAX_BYTES = 0x7fff_ffff;
 
@@ -55,10 +61,10 @@ export class GitIndex {
 
   private isIntact = false;
   private racy: readonly number[] | undefined;
+  private trees: ReadonlyMap<string, FolderTree> | undefined;
 
-  /** 0n when there was no file. */
-  private get writtenNs(): bigint {
-    return this.stat?.mtimeNs ?? 0n;
+  private get writtenAt(): WrittenAt {
+    return this.stat === undefined || this.stat.mtimeNs === 0n ? undefined : splitTime(this.stat.mtimeNs);
   }
 
   /**
@@ -133,8 +139,42 @@ export class GitIndex {
     for (let ordinal = 0; ordinal < this.table.count; ordinal += 1) yield this.entry(ordinal);
   }
 
+  /** All entries in their order, for whoever looks at each file. */
+  walk(): EntryWalk {
+    return new EntryWalk(this.table, this.writtenAt);
+  }
+
+  /** What is tracked directly in a folder ('' is the root), in whatever stage: files, and folders with files below. */
+  namesIn(folder: string): { readonly files: ReadonlySet<string>; readonly folders: ReadonlySet<string> } {
+    const prefix = folder === '' ? Buffer.alloc(0) : encodePath(`${folder}/`);
+    const files = new Set<string>();
+    const folders = new Set<string>();
+    const { table } = this;
+    for (let ordinal = table.lowerBound(prefix); ordinal < table.count;) {
+      const start = table.startOf(ordinal);
+      const from = nameStart(table.bytes, start);
+      const name = table.bytes.subarray(from, nameEnd(table.bytes, start));
+      if (!name.subarray(0, prefix.length).equals(prefix)) break;
+      const slash = name.indexOf(SLASH, prefix.length);
+      if (slash === -1) {
+        files.add(decodePath(name.subarray(prefix.length)));
+        ordinal += 1;
+      } else {
+        folders.add(decodePath(name.subarray(prefix.length, slash)));
+        ordinal = table.lowerBound(Buffer.concat([name.subarray(0, slash), AFTER_SLASH]));
+      }
+    }
+    return { files, folders };
+  }
+
+  /** The folders whose trees the TREE extension knows, by their paths; the root is ''. */
+  folderTrees(): ReadonlyMap<string, FolderTree> {
+    return (this.trees ??= readFolderTrees(this.extensions.get('TREE')));
+  }
+
   unmergedPaths(): RepoPath[] {
     const paths: RepoPath[] = [];
+    if (!this.table.hasStages) return paths;
     for (let ordinal = 0; ordinal < this.table.count; ordinal += 1) {
       if (stageOf(this.table.bytes, this.table.startOf(ordinal)) === 0) continue;
       const { path } = this.entry(ordinal);
@@ -157,13 +197,14 @@ export class GitIndex {
       (stat.mode === undefined || sameMode(entry.mode, stat.mode, trust.fileMode)) &&
       // Size 0 is also the mark of an entry that must be looked at again; an empty blob is really empty.
       (stored.size !== 0 || entry.oid === EMPTY_BLOB || entry.mode === GITLINK) &&
-      !this.isRacy(stored.mtimeNs)
+      !isRacy(...splitTime(stored.mtimeNs), this.writtenAt)
     );
   }
 
   /** The tree of the whole index, if the TREE extension knows it. */
   get cachedRootTree(): Oid | undefined {
-    return validRoot(this.extensions.get('TREE'), this.entryCount);
+    const root = this.folderTrees().get('');
+    return root?.count === this.entryCount ? root.oid : undefined;
   }
 
   /**
@@ -240,7 +281,7 @@ export class GitIndex {
     changes: ReadonlyMap<RepoPath, unknown>,
     statOf: ((path: RepoPath) => FileStat | undefined) | undefined,
   ): void {
-    if (this.writtenNs === 0n) return;
+    if (this.writtenAt === undefined) return;
     for (const ordinal of this.racyOrdinals()) {
       if (changes.has(this.entry(ordinal).path)) continue;
       if (statOf !== undefined && this.isSurelyUnchanged(ordinal, statOf)) continue;
@@ -252,7 +293,7 @@ export class GitIndex {
   private racyOrdinals(): readonly number[] {
     if (this.racy !== undefined) return this.racy;
     const { bytes, count } = this.table;
-    const [written] = splitTime(this.writtenNs);
+    const [written] = this.writtenAt ?? [0];
     const racy: number[] = [];
     for (let ordinal = 0; ordinal < count; ordinal += 1) {
       const start = this.table.startOf(ordinal);
@@ -266,16 +307,11 @@ export class GitIndex {
   private isSurelyUnchanged(ordinal: number, statOf: (path: RepoPath) => FileStat | undefined): boolean {
     const entry = this.entry(ordinal);
     const stat = statOf(entry.path);
-    return stat !== undefined && !this.isRacy(entry.stat.mtimeNs) && sameStat(entry.stat, stat, true);
-  }
-
-  /** Where one of the two has no nanoseconds, the whole second counts. */
-  private isRacy(mtimeNs: bigint): boolean {
-    if (this.writtenNs === 0n) return false;
-    const [seconds, nanoseconds] = splitTime(mtimeNs);
-    const [writtenSeconds, writtenNanoseconds] = splitTime(this.writtenNs);
-    if (seconds !== writtenSeconds) return seconds > writtenSeconds;
-    return nanoseconds === 0 || writtenNanoseconds === 0 || nanoseconds >= writtenNanoseconds;
+    return (
+      stat !== undefined &&
+      !isRacy(...splitTime(entry.stat.mtimeNs), this.writtenAt) &&
+      sameStat(entry.stat, stat, true)
+    );
   }
 
   private entry(ordinal: number): RawEntry {

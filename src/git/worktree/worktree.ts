@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { BigIntStats } from 'node:fs';
+import type { BigIntStats, Stats } from 'node:fs';
 import type { Disk } from '../../disk/disk.js';
 import { asStorageError, isErrno } from '../../disk/durable.js';
 import { KbError } from '../../errors.js';
@@ -34,7 +34,7 @@ export interface WorktreeSettings {
   readonly cone?: () => SparseCone;
 }
 
-const OWNER_MAY_EXECUTE = 0o100n;
+const OWNER_MAY_EXECUTE = 0o100;
 
 /** Larger files are hashed piece by piece, so that memory does not follow the size of an attachment. */
 const WHOLE_READ_BYTES = 8n * 1024n * 1024n;
@@ -151,12 +151,12 @@ export class Worktree {
   }
 
   /** @returns undefined for what git does not track: folders, pipes, sockets, devices */
-  modeOf(stats: BigIntStats, recordedMode?: number): FileMode | undefined {
+  modeOf(stats: BigIntStats | Stats, recordedMode?: number): FileMode | undefined {
     if (stats.isSymbolicLink()) return SYMLINK;
     if (!stats.isFile()) return undefined;
     if (!this.settings.symlinks && recordedMode === SYMLINK) return SYMLINK;
     if (!this.settings.fileMode) return recordedMode === EXECUTABLE ? EXECUTABLE : REGULAR;
-    return (stats.mode & OWNER_MAY_EXECUTE) === 0n ? REGULAR : EXECUTABLE;
+    return (Number(stats.mode) & OWNER_MAY_EXECUTE) === 0 ? REGULAR : EXECUTABLE;
   }
 
   /** The id that the file or link would have as a blob; undefined when it changes or vanishes while it is read. */

@@ -22,7 +22,8 @@ export function foldingDisk(root: string): Disk {
   };
   return new Proxy(nodeDisk, {
     get(target, property: keyof Disk) {
-      const original = target[property] as (...args: unknown[]) => unknown;
+      const original = target[property] as ((...args: unknown[]) => unknown) | undefined;
+      if (original === undefined) return undefined;
       return (...args: unknown[]): unknown => {
         const paths = property === 'renameSync' || property === 'linkSync' ? 2 : 1;
         const from = property === 'symlinkSync' ? 1 : 0;

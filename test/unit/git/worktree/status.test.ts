@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { chmodSync, mkdirSync, readdirSync, renameSync, rmSync, type Stats } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { nodeDisk, type Disk } from '../../../../src/disk/disk.js';
 import { type FileStat, updateIndex } from '../../../../src/git/index/index-file.js';
@@ -71,6 +71,54 @@ describe('scanChanges', () => {
     nodeDisk.utimesSync(folder.at('b.md'), 1, 1);
     expect(scan(folder)).toEqual([]);
     expect(opened).toEqual([folder.at('b.md')]);
+  });
+
+  it('reads a file that looks as recorded where the index is not newer than it: the clock may have stood still', () => {
+    const clock: { frozen?: { numbers: object; exact: object } } = {};
+    const folder = new WorktreeFolder({}, (root) => ({
+      ...nodeDisk,
+      lstatSync: ((path: string, options?: { bigint?: boolean }) =>
+        path !== `${root}/a.md` || clock.frozen === undefined
+          ? nodeDisk.lstatSync(path, options)
+          : options?.bigint === true
+            ? clock.frozen.exact
+            : clock.frozen.numbers) as Disk['lstatSync'],
+    }));
+    folder.commit({ 'a.md': folder.leaf('1') });
+    const file = folder.at('a.md');
+    const recorded = { numbers: nodeDisk.lstatSync(file), exact: nodeDisk.lstatSync(file, { bigint: true }) };
+    folder.write('a.md', '2');
+    clock.frozen = recorded;
+    const { mtimeMs } = recorded.numbers;
+    nodeDisk.utimesSync(`${folder.gitDir}/index`, mtimeMs / 1000 + 1, mtimeMs / 1000 + 1);
+    expect(scan(folder)).toEqual([]);
+    nodeDisk.utimesSync(`${folder.gitDir}/index`, mtimeMs / 1000 - 1, mtimeMs / 1000 - 1);
+    expect(scan(folder)).toEqual(['modified a.md']);
+  });
+
+  it('looks with exact numbers where ids do not fit into a double, or ctime means nothing', () => {
+    const asked: boolean[] = [];
+    const watching =
+      (over: Partial<Stats>) =>
+      (root: string): Disk => ({
+        ...nodeDisk,
+        lstatSync: ((path: string, options?: { bigint?: boolean }) => {
+          if (/\.md$/.test(path)) asked.push(options?.bigint === true);
+          const stats = nodeDisk.lstatSync(path, options) as object | undefined;
+          const isOverlaid = stats !== undefined && path.startsWith(root) && options?.bigint !== true;
+          return isOverlaid ? Object.assign(stats, over) : stats;
+        }) as Disk['lstatSync'],
+      });
+    const tree = (folder: WorktreeFolder): WorktreeFolder =>
+      folder.commit({ 'a.md': folder.leaf('1'), 'b.md': folder.leaf('1') });
+    const large = tree(new WorktreeFolder({}, watching({ ino: 2 ** 60 })));
+    asked.length = 0;
+    expect(scan(large)).toEqual([]);
+    expect(asked).toEqual([false, true, true]);
+    const careless = tree(new WorktreeFolder({ trustCtime: false }, watching({})));
+    asked.length = 0;
+    expect(scan(careless)).toEqual([]);
+    expect(asked).toEqual([true, true]);
   });
 
   it('shows a file that was kept although git moved on', () => {

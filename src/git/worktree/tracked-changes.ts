@@ -1,0 +1,141 @@
+import type { BigIntStats } from 'node:fs';
+import { type EntryWalk, type GitIndex, type IndexEntry, fileStatOf } from '../index/index-file.js';
+import { type RepoPath, encodePath, toDiskPath } from '../paths.js';
+import { GITLINK, isSameType } from './modes.js';
+import { nestedGitDir, nestedHead } from './nested-repository.js';
+import type { WorktreeChange } from './status.js';
+import type { TrackedFolder, TrackedFolders } from './tracked-folders.js';
+import type { Worktree } from './worktree.js';
+
+type Difference = Pick<WorktreeChange, 'kind' | 'nestedRepository'>;
+
+const IF_THERE = { throwIfNoEntry: false } as const;
+/** Longer paths are put together as strings. Bytes. */
+const ROOM = 4096;
+
+/**
+ * The index against the files: one lstat an entry, in one thread. A file is read only where its stat data cannot tell.
+ * @param folders is filled with the folders of all entries
+ */
+export function findTrackedChanges(worktree: Worktree, index: GitIndex, folders: TrackedFolders): WorktreeChange[] {
+  const scan = new TrackedScan(worktree, index, folders);
+  const { disk } = worktree;
+  return disk.roam === undefined ? scan.run() : disk.roam((enter) => scan.run(enter));
+}
+
+class TrackedScan {
+  private readonly found: WorktreeChange[] = [];
+  private readonly walk: EntryWalk;
+  /** Where entries' names become strings; in front of them their folder, unless it has been entered. */
+  private readonly scratch = Buffer.alloc(ROOM);
+  /** Where the name begins in `scratch`; -1 where the folder is no ASCII or too long. */
+  private nameAt = -1;
+  /** Ids or times of this volume do not fit into a double: each file would be looked at twice. */
+  private isExact: boolean;
+
+  constructor(
+    private readonly worktree: Worktree,
+    private readonly index: GitIndex,
+    private readonly folders: TrackedFolders,
+  ) {
+    this.walk = index.walk();
+    // mtime alone can be set by hand to any nanosecond
+    this.isExact = !worktree.settings.trustCtime;
+  }
+
+  /** @param enter where the disk can: makes a folder the one that plain names are in */
+  run(enter?: (folder: string) => void): WorktreeChange[] {
+    const { walk } = this;
+    let folder: TrackedFolder | undefined;
+    while (walk.next()) {
+      if (walk.entersFolder || folder === undefined) folder = this.enter(walk.folder, enter);
+      folder.own += 1;
+      if (walk.stage !== 0) {
+        if (!walk.isSamePath) this.found.push({ path: walk.path, kind: 'unmerged', staged: false });
+      } else if (!this.isExempt(folder) && (folder.stats === undefined || !this.isSurelyUnchanged())) {
+        const { entry } = walk;
+        const change = this.changeOf(entry.path, entry, folder.stats !== undefined);
+        if (change !== undefined) this.found.push({ path: entry.path, staged: false, ...change });
+      }
+    }
+    return this.found;
+  }
+
+  private enter(folder: string, enter: ((folder: string) => void) | undefined): TrackedFolder {
+    const found = this.folders.at(folder);
+    this.nameAt = found.stats !== undefined && this.canEnter(folder, enter) ? 0 : this.writeFolder(folder);
+    return found;
+  }
+
+  private canEnter(folder: string, enter: ((folder: string) => void) | undefined): boolean {
+    const path = toDiskPath(this.worktree.root, folder);
+    if (enter === undefined || typeof path !== 'string') return false;
+    try {
+      enter(path);
+      return true;
+    } catch {
+      return false; // must not be entered, or is gone by now: looking at the files says what is the matter
+    }
+  }
+
+  private writeFolder(folder: string): number {
+    const path = encodePath(`${this.worktree.root}/${folder === '' ? '' : `${folder}/`}`);
+    return path.length < ROOM && path.every((byte) => byte < 0x80) ? path.copy(this.scratch) : -1;
+  }
+
+  /**
+   * A file that a sparse checkout leaves out, and that somebody has put there, counts as any other, as for native
+   * git. Without a sparse checkout the mark means that nobody is to look.
+   */
+  private isExempt(folder: TrackedFolder): boolean {
+    const { walk, worktree } = this;
+    if (walk.isAssumedValid) return true;
+    if (!walk.isSkipped) return false;
+    if (worktree.settings.cone === undefined || folder.stats === undefined) return true;
+    return worktree.lstat(walk.path)?.isDirectory() !== false;
+  }
+
+  private isSurelyUnchanged(): boolean {
+    if (this.isExact) return false;
+    const { walk, worktree, nameAt } = this;
+    const end = nameAt === -1 ? -1 : walk.copyName(this.scratch, nameAt);
+    const path = end === -1 ? toDiskPath(worktree.root, walk.path) : this.scratch.toString('latin1', 0, end);
+    const stats = worktree.disk.lstatSync(path, IF_THERE);
+    if (stats === undefined) return false;
+    if (stats.ino > Number.MAX_SAFE_INTEGER) {
+      this.isExact = true;
+      return false;
+    }
+    return walk.isUnchanged(stats) && worktree.modeOf(stats, walk.mode) === walk.mode;
+  }
+
+  private changeOf(path: RepoPath, entry: IndexEntry, isInRealFolder: boolean): Difference | undefined {
+    const stats = isInRealFolder ? this.worktree.lstat(path) : undefined;
+    if (stats === undefined) return { kind: 'deleted' };
+    if (stats.isDirectory()) return this.changeToFolder(path, entry);
+    if (entry.intentToAdd) return { kind: 'added' };
+    const mode = this.worktree.modeOf(stats, entry.mode);
+    if (mode === undefined || !isSameType(mode, entry.mode)) return { kind: 'type' };
+    if (mode !== entry.mode) return { kind: 'modified' };
+    return this.hasSameContent(path, entry, stats) ? undefined : { kind: 'modified' };
+  }
+
+  private hasSameContent(path: RepoPath, entry: IndexEntry, stats: BigIntStats): boolean {
+    const { settings } = this.worktree;
+    const stat = fileStatOf(stats);
+    if (this.index.isUnchanged(entry, stat, { ctime: settings.trustCtime, fileMode: settings.fileMode })) return true;
+    // a recorded size of 0 says nothing: git writes it where the time stamps could not tell (racy-git)
+    if (entry.stat.size !== 0 && entry.stat.size !== stat.size % 2 ** 32) return false;
+    return this.worktree.blobId(path, stats) === entry.oid;
+  }
+
+  private changeToFolder(path: RepoPath, entry: IndexEntry): Difference | undefined {
+    const gitDir = nestedGitDir(this.worktree.disk, `${this.worktree.root}/${path}`);
+    const head = gitDir === undefined ? undefined : nestedHead(this.worktree.disk, gitDir);
+    const isRecorded = isSameType(entry.mode, GITLINK);
+    if (!isRecorded && head === undefined) return { kind: 'deleted' };
+    if (entry.intentToAdd) return { kind: 'added', nestedRepository: true };
+    if (!isRecorded) return { kind: 'type', nestedRepository: true };
+    return head === undefined || head === entry.oid ? undefined : { kind: 'modified', nestedRepository: true };
+  }
+}

@@ -1,0 +1,257 @@
+import { createHash } from 'node:crypto';
+import type { Stats } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { OPEN_PLAINLY, type Disk } from '../../disk/disk.js';
+import { removeFile, temporaryName, writeFully } from '../../disk/durable.js';
+import type { FolderItem } from './folder-listing.js';
+
+const FORMAT = 'kb-untracked 1';
+/** A larger file was not written by kb, which stops at half of it. */
+const MAX_BYTES = 64 * 1024 * 1024;
+/** A folder with more than this is listed anew each time. */
+const MAX_ITEMS = 1000;
+/** A listing of a folder takes about 15 µs, writing the file some milliseconds: fewer are not worth it. */
+const WORTH_LISTINGS = 200;
+/**
+ * How long before the scan a folder must have been changed last, ms. A change after its listing then gets another
+ * time, also on a volume that counts in steps of 2 s (FAT), or 4 ms as Linux does where it need not be exact.
+ */
+const SETTLED_MS = 3000;
+/** How far the clock may lie behind the file's own time, ms; beyond it the file is from the future. */
+const CLOCK_STEP_MS = 2000;
+
+/**
+ * Volumes of this machine's own, on which lstat shows at once what anybody changed; on network volumes it may be a
+ * minute old. By the type that statfs(2) gives; the cache is not used on any other.
+ */
+const LOCAL_VOLUMES: ReadonlySet<number> = new Set([
+  0xef53, // ext2, ext3, ext4
+  0x58465342, // XFS
+  0x9123683e, // Btrfs
+  0x01021994, // tmpfs
+  0xf2f52010, // F2FS
+  0x2fc12fc1, // ZFS
+  0xca451a4e, // bcachefs
+  0x794c7630, // overlayfs
+]);
+
+/** A folder at some moment. */
+interface FolderState {
+  readonly dev: number;
+  readonly ino: number;
+  readonly mtimeMs: number;
+  readonly ctimeMs: number;
+}
+
+/** Of what is in a folder: that which is not tracked, ignored or not. */
+interface Record extends FolderState {
+  readonly tree: string;
+  /** Each a letter for the kind, then the name. */
+  readonly items: readonly string[];
+}
+
+const LETTERS = { file: 'f', symlink: 'l', folder: 'd' } as const;
+const KINDS: Readonly<Partial<{ [letter: string]: FolderItem['kind'] }>> = { f: 'file', l: 'symlink', d: 'folder' };
+
+export interface UntrackedCacheOptions {
+  /** Where it is kept; one for each user. */
+  readonly file: string;
+  /** The work tree. */
+  readonly root: string;
+  /** Whose file it must be; undefined where there are no user ids. */
+  readonly uid: number | undefined;
+  /** ms since 1970 */
+  readonly wall: () => number;
+  /** ms */
+  readonly monotonic: () => number;
+  /** Default 200. */
+  readonly worthListings?: number;
+  /** Default 3000, ms. */
+  readonly settledMs?: number;
+}
+
+/**
+ * What the last look through the work tree found in its folders besides the tracked files, so that the next one lists
+ * only the folders that have changed. kb's own: git's UNTR extension is for git to keep.
+ *
+ * Invariant: it never hides a change. What it says of a folder holds for exactly one state of it: device, inode,
+ * mtime and ctime of the folder (whatever is made, removed or renamed in a folder changes them, and nobody sets ctime
+ * by hand), and the id of the folder's tree in the index, which stands for all tracked names. Ignore rules are not
+ * part of it: they are applied afterwards, each time. A folder that was changed shortly before the scan is not kept,
+ * so that every later change has another time. A file that is damaged, somebody else's, or from the future counts as
+ * none.
+ * (Broken by: test/integration/untracked-cache.test.ts)
+ */
+export class UntrackedCache {
+  private readonly kept = new Map<string, Record>();
+  private readonly startedAt: number;
+  private listings = 0;
+
+  private constructor(
+    private readonly disk: Disk,
+    private readonly options: UntrackedCacheOptions,
+    private readonly device: number,
+    private readonly known: ReadonlyMap<string, Record>,
+  ) {
+    this.startedAt = options.monotonic();
+  }
+
+  /**
+   * To be called before the scan begins.
+   * @returns undefined where the volume's time stamps cannot be relied upon
+   */
+  static open(disk: Disk, options: UntrackedCacheOptions): UntrackedCache | undefined {
+    const root = disk.statSync(options.root);
+    if (!LOCAL_VOLUMES.has(disk.statfsSync(options.root).type)) return undefined;
+    return new UntrackedCache(disk, options, root.dev, readRecords(disk, options));
+  }
+
+  /**
+   * What is in the folder and not tracked, if it is still as it was.
+   * @param stats of the folder, from before it would be listed
+   * @param tree id of the folder's tree in the index; '' where nothing is tracked in it
+   */
+  recall(folder: string, stats: Stats, tree: string): FolderItem[] | undefined {
+    const record = this.known.get(folder);
+    if (record === undefined || record.tree !== broken(tree) || !isSameState(record, stats)) return undefined;
+    this.kept.set(folder, record);
+    return record.items.map((item) => ({ name: item.slice(1), kind: KINDS[item[0] ?? ''] ?? 'other' }));
+  }
+
+  /** Takes down what a listing has shown. Parameters as of `recall`. */
+  keep(folder: string, stats: Stats, tree: string, items: readonly FolderItem[]): void {
+    this.listings += 1;
+    if (stats.dev !== this.device || items.length > MAX_ITEMS || !Number.isSafeInteger(stats.ino)) return;
+    const named = items.flatMap(({ name, kind }) => (kind === 'other' ? [] : [`${LETTERS[kind]}${name}`]));
+    const { dev, ino, mtimeMs, ctimeMs } = stats;
+    this.kept.set(folder, { dev, ino, mtimeMs, ctimeMs, tree: broken(tree), items: named });
+  }
+
+  /**
+   * Writes it for the next scan, if this one has listed many folders. Replaced in one step; nobody waits for
+   * the disk. Where it can't be written (a read-only volume, a full one) there is none.
+   */
+  save(): void {
+    if (this.listings < (this.options.worthListings ?? WORTH_LISTINGS)) return;
+    const { disk } = this;
+    const { file, monotonic, settledMs = SETTLED_MS } = this.options;
+    const temporary = join(dirname(file), temporaryName('untracked'));
+    try {
+      disk.mkdirSync(dirname(file), { recursive: true });
+      const descriptor = disk.openSync(temporary, 'wx', 0o600);
+      try {
+        // The volume's own clock, which stamps the folders: it may go differently from ours.
+        const now = disk.fstatSync(descriptor);
+        const settled = now.mtimeMs - (monotonic() - this.startedAt) - settledMs;
+        const bytes = now.dev === this.device ? encode(this.kept, settled) : undefined;
+        if (bytes !== undefined) writeFully(disk, descriptor, bytes);
+        else return removeFile(disk, temporary);
+      } finally {
+        disk.closeSync(descriptor);
+      }
+      disk.renameSync(temporary, file);
+    } catch (error) {
+      if (!isFromDisk(error)) throw error;
+      try {
+        removeFile(disk, temporary);
+      } catch (second) {
+        if (!isFromDisk(second)) throw second; // swept by age, like every temporary file
+      }
+    }
+  }
+}
+
+/** Whatever the file system says against it: the scan goes without. */
+function isFromDisk(error: unknown): boolean {
+  return error instanceof Error && 'syscall' in error;
+}
+
+function isSameState(a: FolderState, b: FolderState): boolean {
+  return a.mtimeMs === b.mtimeMs && a.ctimeMs === b.ctimeMs && a.ino === b.ino && a.dev === b.dev;
+}
+
+/** @returns undefined when it is too large to be worth reading */
+function encode(records: ReadonlyMap<string, Record>, settledMs: number): Buffer | undefined {
+  const lines: string[] = [];
+  for (const [folder, { dev, ino, mtimeMs, ctimeMs, tree, items }] of records) {
+    if (mtimeMs < settledMs && ctimeMs < settledMs)
+      lines.push(JSON.stringify([folder, dev, ino, mtimeMs, ctimeMs, tree, ...items]));
+  }
+  const body = Buffer.from(`[${lines.join(',\n')}]`);
+  if (body.length > MAX_BYTES / 2) return undefined;
+  return Buffer.concat([Buffer.from(`${FORMAT} ${checksum(body)}\n`), body]);
+}
+
+/** `kb gc` takes words of 40 hex digits for objects that somebody needs; nobody needs these. */
+function broken(tree: string): string {
+  return tree === '' ? '' : `${tree.slice(0, 20)}-${tree.slice(20)}`;
+}
+
+/** Not in hex either. */
+function checksum(body: Buffer): string {
+  return createHash('sha1').update(body).digest('base64');
+}
+
+function readRecords(disk: Disk, options: UntrackedCacheOptions): Map<string, Record> {
+  const bytes = readOwn(disk, options);
+  const lineEnd = bytes?.indexOf(0x0a) ?? -1;
+  if (bytes === undefined || lineEnd === -1) return new Map();
+  const body = bytes.subarray(lineEnd + 1);
+  if (bytes.toString('latin1', 0, lineEnd) !== `${FORMAT} ${checksum(body)}`) return new Map();
+  return parse(body.toString('utf8')) ?? new Map<string, Record>();
+}
+
+/** The file's bytes, if it is an ordinary file that nobody else can have written. */
+function readOwn(disk: Disk, { file, uid, wall }: UntrackedCacheOptions): Buffer | undefined {
+  let descriptor: number;
+  try {
+    descriptor = disk.openSync(file, OPEN_PLAINLY);
+  } catch (error) {
+    if (isFromDisk(error)) return undefined;
+    throw error;
+  }
+  try {
+    const stats = disk.fstatSync(descriptor);
+    const isOwn = (uid === undefined || stats.uid === uid) && (stats.mode & 0o022) === 0;
+    if (!stats.isFile() || !isOwn || stats.size > MAX_BYTES || stats.mtimeMs > wall() + CLOCK_STEP_MS) return undefined;
+    return disk.readFileSync(descriptor);
+  } catch (error) {
+    if (isFromDisk(error)) return undefined;
+    throw error;
+  } finally {
+    disk.closeSync(descriptor);
+  }
+}
+
+/** @returns undefined unless all of it is what `encode` writes */
+function parse(text: string): Map<string, Record> | undefined {
+  let rows: unknown;
+  try {
+    rows = JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+  if (!Array.isArray(rows)) return undefined;
+  const records = new Map<string, Record>();
+  for (const row of rows as unknown[]) {
+    const record = Array.isArray(row) ? parseRow(row) : undefined;
+    if (record === undefined) return undefined;
+    records.set(...record);
+  }
+  return records;
+}
+
+function parseRow(row: readonly unknown[]): [folder: string, record: Record] | undefined {
+  const [folder, dev, ino, mtimeMs, ctimeMs, tree, ...items] = row;
+  if (typeof folder !== 'string' || typeof tree !== 'string' || !items.every(isItem)) return undefined;
+  if (!isNumber(dev) || !isNumber(ino) || !isNumber(mtimeMs) || !isNumber(ctimeMs)) return undefined;
+  return [folder, { dev, ino, mtimeMs, ctimeMs, tree, items }];
+}
+
+function isNumber(value: unknown): value is number {
+  return typeof value === 'number';
+}
+
+function isItem(item: unknown): item is string {
+  return typeof item === 'string' && item.length > 1 && KINDS[item[0] ?? ''] !== undefined && !item.includes('/');
+}
