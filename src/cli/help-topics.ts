@@ -72,7 +72,9 @@ const AUTH = [
 ];
 
 const CONFLICTS = [
-  'kb merges each file three ways, line by line. Where two edits overlap, kb sync stops with exit code 5 and changes nothing:',
+  'kb merges each file three ways: line by line, then by rules that know lists, tables, sections, front matter, JSON and YAML',
+  '(docs/merging.md; kb sync --verbose names the rules that were used). Nothing that a side wrote is lost by them.',
+  'Where two edits still overlap, kb sync stops with exit code 5 and changes nothing:',
   '  yours    is in the work tree, as it was',
   '  theirs   is in the remote-tracking branch (git show origin/BRANCH:PATH)',
   'The error names the paths and both blobs (with --json under details.conflicts).',

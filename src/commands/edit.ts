@@ -7,6 +7,7 @@ import { formatDuration } from '../cli/format.js';
 import { Terminal } from '../cli/terminal.js';
 import { isKbError, KbError } from '../errors.js';
 import { editFile, type EditResult, type OpenedFile } from '../kb/edit.js';
+import { tellMerged } from '../cli/tell-merged.js';
 import { openKb } from '../kb/open.js';
 import type { Surroundings } from '../kb/surroundings.js';
 import { printable } from '../printable.js';
@@ -53,6 +54,7 @@ export default class Edit extends KbCommand {
       collectGarbageLater(kb);
       this.terminal.done();
       this.render(result);
+      if (!this.jsonEnabled()) tellMerged(this.terminal, [result], flags.verbose);
       return result;
     } catch (error) {
       if (copy === undefined) throw error;

@@ -5,6 +5,7 @@ import { formatDuration, plural } from '../cli/format.js';
 import { takeSignals } from '../cli/run-signals.js';
 import { programDisk } from '../disk/disk.js';
 import { KbError } from '../errors.js';
+import { tellMerged } from '../cli/tell-merged.js';
 import { openKb } from '../kb/open.js';
 import { parseDuration, parseRateLimit, runCommand, type RunResult } from '../kb/run.js';
 import { surroundings } from '../kb/surroundings.js';
@@ -105,6 +106,7 @@ export default class Run extends KbCommand {
     collectGarbageLater(kb);
     this.terminal.done();
     if (!this.jsonEnabled()) this.terminal.line('info', this.describe(result), `${this.terminal.err.green('✓')} `);
+    if (!this.jsonEnabled()) tellMerged(this.terminal, result.merged, flags.verbose);
     return result;
   }
 

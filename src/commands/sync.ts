@@ -2,6 +2,7 @@ import { Flags } from '@oclif/core';
 import { collectGarbageLater } from '../cli/background-gc.js';
 import { KbCommand, lockTimeoutFlag, openRequest } from '../cli/base-command.js';
 import { formatDuration, plural } from '../cli/format.js';
+import { tellMerged } from '../cli/tell-merged.js';
 import { openKb } from '../kb/open.js';
 import { forecastSync, sync, type SyncForecast, type SyncResult, type SyncResultKind } from '../kb/sync.js';
 
@@ -76,6 +77,7 @@ export default class Sync extends KbCommand {
     if (forecast === undefined) collectGarbageLater(kb);
     this.terminal.done();
     this.terminal.detail('check' in result ? this.describeForecast(result) : this.describe(result));
+    if ('merged' in result) tellMerged(this.terminal, result.merged, flags.verbose);
     return result;
   }
 

@@ -5,7 +5,7 @@ import { findEntry, type FileMode, type Leaf, type TreeEntry } from '../git/obje
 import type { TreeChange } from '../git/objects/tree-diff.js';
 import { editTree } from '../git/objects/tree-edit.js';
 import type { RepoPath } from '../git/paths.js';
-import { mergeText } from '../merge/merge-text.js';
+import type { MergeContents } from './merge-contents.js';
 
 export interface Conflict {
   readonly path: RepoPath;
@@ -33,9 +33,16 @@ export interface Settled extends Conflict {
   readonly copy?: RepoPath;
 }
 
+/** A file that both sides changed and that was merged by content. */
+export interface MergedFile {
+  readonly path: RepoPath;
+  /** What settled the places that a merge by lines leaves to a person; empty: there were none. */
+  readonly rules: readonly string[];
+}
+
 export interface Applied {
   readonly tree: Oid;
-  readonly merged: readonly RepoPath[];
+  readonly merged: readonly MergedFile[];
   /** Left open: nothing was applied then. */
   readonly conflicts: readonly Conflict[];
   readonly settled: readonly Settled[];
@@ -53,9 +60,10 @@ export function applyChanges(
   onto: Oid,
   changes: readonly TreeChange[],
   rules: ConflictRules,
+  merge: MergeContents,
 ): Applied {
   const open: { readonly conflict: Conflict; readonly local: Leaf | undefined }[] = [];
-  const merged: RepoPath[] = [];
+  const merged: MergedFile[] = [];
 
   const removals = new Map<RepoPath, null>();
   for (const { path, before, after } of changes) {
@@ -75,13 +83,13 @@ export function applyChanges(
       open.push({ conflict: { path, reason: 'file_and_folder', local: after.oid, remote: null }, local: after });
     } else if (sameLeaf(current, before)) edits.set(path, after);
     else if (!sameLeaf(current, after)) {
-      const outcome = mergeLeaf(staged, { before, remote: current, local: after });
+      const outcome = mergeLeaf(staged, { path, before, remote: current, local: after }, merge);
       if ('reason' in outcome) {
         const conflict = { path, reason: outcome.reason, local: after.oid, remote: current?.oid ?? null };
         open.push({ conflict, local: after });
       } else {
-        edits.set(path, outcome);
-        merged.push(path);
+        edits.set(path, outcome.leaf);
+        merged.push({ path, rules: outcome.rules });
       }
     }
   }
@@ -128,22 +136,28 @@ function copyPath(path: RepoPath, mark: string, isBarred: boolean, isFree: (path
 }
 
 interface Sides {
+  readonly path: RepoPath;
   readonly before: Leaf | undefined;
   readonly remote: TreeEntry | undefined;
   readonly local: Leaf;
 }
 
-function mergeLeaf(staged: StagedObjects, { before, remote, local }: Sides): Leaf | { reason: Conflict['reason'] } {
+function mergeLeaf(
+  staged: StagedObjects,
+  { path, before, remote, local }: Sides,
+  merge: MergeContents,
+): { leaf: Leaf; rules: readonly string[] } | { reason: Conflict['reason'] } {
   if (remote === undefined) return { reason: 'deleted_remotely' };
   if (!isRegular(remote.mode) || !isRegular(local.mode) || (before !== undefined && !isRegular(before.mode)))
     return { reason: 'type' };
   const mode = local.mode === before?.mode ? remote.mode : local.mode;
-  if (remote.oid === local.oid || before?.oid === remote.oid) return { mode, oid: local.oid };
-  if (before?.oid === local.oid) return { mode, oid: remote.oid };
+  if (remote.oid === local.oid || before?.oid === remote.oid) return { leaf: { mode, oid: local.oid }, rules: [] };
+  if (before?.oid === local.oid) return { leaf: { mode, oid: remote.oid }, rules: [] };
   const bytes = (oid: Oid): Buffer => staged.read(oid).data;
-  const result = mergeText(before === undefined ? undefined : bytes(before.oid), bytes(remote.oid), bytes(local.oid));
+  const base = before === undefined ? undefined : bytes(before.oid);
+  const result = merge({ base, ours: bytes(remote.oid), theirs: bytes(local.oid), path });
   if (result.kind === 'conflict') return { reason: result.reason };
-  return { mode, oid: staged.add('blob', result.data) };
+  return { leaf: { mode, oid: staged.add('blob', result.data) }, rules: result.rules };
 }
 
 function hasFileAbove(staged: StagedObjects, tree: Oid, path: RepoPath): boolean {

@@ -11,6 +11,7 @@ import { findEntry, type Leaf } from '../git/objects/tree.js';
 import { diffTrees, type TreeChange } from '../git/objects/tree-diff.js';
 import { RefMoved } from '../git/refs/refs.js';
 import type { RepoPath } from '../git/paths.js';
+import type { MergedFile } from './apply-changes.js';
 import { advance, removeJournal, treeOf, writeJournal } from './advance.js';
 import type { ConflictPolicy, Settled } from './apply-changes.js';
 import { branchAside, startAsLastSeen } from './branch-aside.js';
@@ -83,7 +84,7 @@ export interface CycleOutcome {
   readonly hasRemote: boolean;
   readonly pulled: number;
   readonly pushed: number;
-  readonly merged: readonly RepoPath[];
+  readonly merged: readonly MergedFile[];
   readonly settled: readonly Settled[];
   readonly createdBranch: boolean;
   /** From the work tree as it was to the new one. */

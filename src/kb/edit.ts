@@ -10,6 +10,7 @@ import { printable } from '../printable.js';
 import { describeChanges, type FileChange } from './changes.js';
 import type { Tip } from './cycle.js';
 import { runCycle } from './group-commit.js';
+import { loadMerge, type MergeContents } from './merge-contents.js';
 import { mergeEdit, type EditConflictReason, type EditMerge } from './merge-edit.js';
 import { upstreamOf, type Kb } from './open.js';
 import { openForEdit, type Opened } from './open-for-edit.js';
@@ -51,6 +52,8 @@ export interface EditResult {
   readonly landed: boolean;
   /** Others changed the file while it was open, and both edits are in it. */
   readonly merged: boolean;
+  /** What settled the places of `merged` that a merge by lines leaves to a person. */
+  readonly rules: readonly string[];
   /** Others deleted the file while it was open; it is back, with the edit. */
   readonly restored: boolean;
   readonly url: string | null;
@@ -101,23 +104,24 @@ export async function editFile(kb: Kb, request: EditRequest): Promise<EditResult
 type Done = Omit<EditResult, 'kb' | 'path' | 'url' | 'wikilink' | 'durationMs'>;
 
 function asItWas({ commit, branch, landed, waitedMs }: Opened): Done {
-  const nothing = { merged: false, restored: false, changes: [] };
+  const nothing = { merged: false, rules: [], restored: false, changes: [] };
   return { result: 'unchanged', commit: commit ?? null, branch, landed, ...nothing, waitedMs };
 }
 
 async function land(kb: Kb, request: EditRequest, opened: Opened, edited: Buffer): Promise<Done> {
   const { path } = opened;
+  const contents = await loadMerge();
   // A push in doubt may land although a later merge, with another outcome, took its place.
-  const made = new Map<unknown, Put['how']>();
+  const made = new Map<unknown, Put>();
   const last: { conflict?: KbError } = {};
   // A conflict is this edit's alone: the cycle goes on without it, for the notes that go out with it and for the pull.
   const edit = (tip: Tip, identities: Identities): Promise<Oid | undefined> => {
     delete last.conflict;
-    const merge = mergeUpon(kb, tip, opened, edited);
+    const merge = mergeUpon(kb, tip, opened, edited, contents);
     if (merge instanceof KbError) last.conflict = merge;
     if (merge instanceof KbError || merge.kind === 'nothing') return Promise.resolve(undefined);
     const commit = commitEdit(tip, opened, merge, request.message, identities);
-    made.set(commit, merge.how);
+    made.set(commit, merge);
     return Promise.resolve(commit);
   };
   /** @param commit that the cycle ended with; what could not be put into it is stored before anybody is told where it is */
@@ -133,7 +137,8 @@ async function land(kb: Kb, request: EditRequest, opened: Opened, edited: Buffer
     throw error;
   });
   requireMerged(outcome.edited);
-  const how = outcome.edited === undefined ? undefined : made.get(outcome.edited);
+  const put = outcome.edited === undefined ? undefined : made.get(outcome.edited);
+  const how = put?.how;
   if (how === 'restored') {
     const text = `${printable(path)} was deleted by others while it was open; it is back, with your edit`;
     kb.surroundings.report({ kind: 'warning', text });
@@ -144,6 +149,7 @@ async function land(kb: Kb, request: EditRequest, opened: Opened, edited: Buffer
     branch: outcome.branch,
     landed: outcome.landed,
     merged: how === 'merged',
+    rules: put?.rules ?? [],
     restored: how === 'restored',
     changes: describeChanges(outcome.changes.filter((change) => change.path === path)),
     waitedMs: opened.waitedMs + outcome.waitedMs,
@@ -156,6 +162,7 @@ function mergeUpon(
   tip: Tip,
   { path, version }: Opened,
   edited: Buffer,
+  contents: MergeContents,
 ): Exclude<EditMerge, { kind: 'conflict' }> | KbError {
   const files = { objects: tip.staged, tree: tip.tree };
   const theirs = openTipView(kb, tip).read(path);
@@ -167,7 +174,7 @@ function mergeUpon(
     });
   };
   if (findBarrier(files, path) !== undefined) return conflict('type');
-  const merge = mergeEdit(version, edited, theirs);
+  const merge = mergeEdit(version, edited, theirs, path, contents);
   if (merge.kind === 'conflict') return conflict(merge.reason);
   if (theirs === undefined && findOtherSpelling(files, path) !== undefined) return conflict('taken');
   return merge;

@@ -6,7 +6,8 @@ import type { ObjectSource } from '../git/objects/object.js';
 import type { StagedObjects } from '../git/objects/staged.js';
 import { diffTrees } from '../git/objects/tree-diff.js';
 import type { RepoPath } from '../git/paths.js';
-import { applyChanges, type Conflict, type ConflictRules, type Settled } from './apply-changes.js';
+import { applyChanges, type Conflict, type ConflictRules, type MergedFile, type Settled } from './apply-changes.js';
+import { loadMerge, type MergeContents } from './merge-contents.js';
 
 export interface IntegrateRequest {
   readonly staged: StagedObjects;
@@ -23,6 +24,8 @@ export interface IntegrateRequest {
   /** The remote branch as last seen before that. */
   readonly tracking: Oid | undefined;
   readonly committer: Signature;
+  /** How two versions of a file become one. Default: with every rule for notes. */
+  readonly merge?: MergeContents;
   /** Default: a conflict stops everything. */
   readonly conflicts?: ConflictRules;
   /**
@@ -44,7 +47,7 @@ export interface Integrated {
   /** Commits of the remote that were not in the local branch. */
   readonly pulled: number;
   /** Files that both sides changed and that were merged by content. */
-  readonly merged: readonly RepoPath[];
+  readonly merged: readonly MergedFile[];
   /** Conflicts that the policy settled. */
   readonly settled: readonly Settled[];
   /** The remote branch no longer holds what it held when last seen: its history was rewritten there. */
@@ -78,7 +81,7 @@ export async function integrate(request: IntegrateRequest): Promise<Integrated> 
   if (fork === local) return { ...nothing, tip: remote, pulled, rewritten };
   const own = commitsSince(staged, fork, local, known);
   const done = own.hasMerges
-    ? mergeOnto(within, local, remote, bases[0])
+    ? await mergeOnto(within, local, remote, bases[0])
     : await replayOnto(within, own.commits, remote, bases[0]);
   return { ...done, pulled, rewritten };
 }
@@ -129,7 +132,8 @@ async function replayOnto(
   base: Oid | undefined,
 ): Promise<Pick<Integrated, 'tip' | 'merged' | 'settled'>> {
   const { staged } = request;
-  const merged = new Set<RepoPath>();
+  const merge = request.merge ?? (await loadMerge());
+  const merged = new MergedFiles();
   const settled: Settled[] = [];
   let tip = onto;
   let tree = readCommit(staged, onto).tree;
@@ -139,8 +143,16 @@ async function replayOnto(
     if (request.hasLanded?.(oid, theirs) === true || samePatch.has(oid)) continue;
     const commit = readCommit(staged, oid);
     const before = parentTree(staged, commit, request.shallow.has(oid));
-    const applied = applyChanges(staged, tree, diffTrees(staged, before, commit.tree), request.conflicts ?? STOP);
-    const isPlain = applied.conflicts.length + applied.settled.length === 0 && applied.tree !== tree;
+    const applied = applyChanges(
+      staged,
+      tree,
+      diffTrees(staged, before, commit.tree),
+      request.conflicts ?? STOP,
+      merge,
+    );
+    // A note that is known is made again rather than put together by a rule: an append stays an append.
+    const isByLines = applied.merged.every(({ rules }) => rules.length === 0);
+    const isPlain = applied.conflicts.length + applied.settled.length === 0 && applied.tree !== tree && isByLines;
     const remade = isPlain ? undefined : await request.remake?.(oid, { commit: tip, tree, staged });
     if (remade !== undefined) {
       tip = remade;
@@ -148,7 +160,7 @@ async function replayOnto(
       continue;
     }
     if (applied.conflicts.length > 0) throw conflictError(applied.conflicts, onto, oid);
-    for (const path of applied.merged) merged.add(path);
+    merged.add(applied.merged);
     settled.push(...applied.settled);
     if (applied.tree === tree) continue; // the remote has this change already: an empty commit tells nobody anything
     tree = applied.tree;
@@ -158,7 +170,24 @@ async function replayOnto(
     );
     request.onReplayed?.(oid, tip);
   }
-  return { tip, merged: [...merged], settled };
+  return { tip, merged: merged.all, settled };
+}
+
+/** What several commits came to: each file once, with every rule that was used on it. */
+class MergedFiles {
+  private readonly rules = new Map<RepoPath, Set<string>>();
+
+  add(files: readonly MergedFile[]): void {
+    for (const { path, rules } of files) {
+      const known = this.rules.get(path) ?? new Set();
+      for (const rule of rules) known.add(rule);
+      this.rules.set(path, known);
+    }
+  }
+
+  get all(): MergedFile[] {
+    return [...this.rules].map(([path, rules]) => ({ path, rules: [...rules] }));
+  }
 }
 
 /**
@@ -199,20 +228,26 @@ class SamePatch {
   }
 }
 
-function mergeOnto(
+async function mergeOnto(
   request: IntegrateRequest,
   local: Oid,
   remote: Oid,
   base: Oid | undefined,
-): Pick<Integrated, 'tip' | 'merged' | 'settled'> {
+): Promise<Pick<Integrated, 'tip' | 'merged' | 'settled'>> {
   const { staged, committer } = request;
   const baseTree = base === undefined ? EMPTY_TREE : readCommit(staged, base).tree;
   const changes = diffTrees(staged, baseTree, readCommit(staged, local).tree);
-  const applied = applyChanges(staged, readCommit(staged, remote).tree, changes, request.conflicts ?? STOP);
+  const applied = applyChanges(
+    staged,
+    readCommit(staged, remote).tree,
+    changes,
+    request.conflicts ?? STOP,
+    request.merge ?? (await loadMerge()),
+  );
   if (applied.conflicts.length > 0) throw conflictError(applied.conflicts, remote, local);
   const message = 'Merge the remote branch into local work\n';
   const commit: Commit = { tree: applied.tree, parents: [local, remote], author: committer, committer, message };
-  return { tip: staged.add('commit', serializeCommit(commit)), merged: [...applied.merged], settled: applied.settled };
+  return { tip: staged.add('commit', serializeCommit(commit)), merged: applied.merged, settled: applied.settled };
 }
 
 function parentTree(source: ObjectSource, commit: Commit, isShallow: boolean): Oid {

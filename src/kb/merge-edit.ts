@@ -1,5 +1,5 @@
 import type { FileMode } from '../git/objects/tree.js';
-import { mergeText } from '../merge/merge-text.js';
+import type { MergeContents } from './merge-contents.js';
 
 /** One version of a file. */
 export interface FileVersion {
@@ -27,6 +27,8 @@ export type EditMerge =
        * it, and an edit is never given up for a deletion.
        */
       readonly how: 'alone' | 'merged' | 'restored';
+      /** What settled the places that a merge by lines leaves to a person. */
+      readonly rules: readonly string[];
     }
   /** The file holds the edit already. */
   | { readonly kind: 'nothing' }
@@ -38,18 +40,25 @@ const REGULAR: FileMode = 0o100644;
  * Puts an edit that was made on one version of a file upon the version that is there now.
  * @param opened what the edit started from; undefined: a new file
  * @param theirs what is there now; undefined: no file
+ * @param path its name says what kind of text it is
  */
-export function mergeEdit(opened: FileVersion | undefined, edited: Buffer, theirs: FileVersion | undefined): EditMerge {
+export function mergeEdit(
+  opened: FileVersion | undefined,
+  edited: Buffer,
+  theirs: FileVersion | undefined,
+  path: string,
+  merge: MergeContents,
+): EditMerge {
   if (theirs === undefined) {
     return opened === undefined
-      ? { kind: 'put', data: edited, mode: REGULAR, how: 'alone' }
-      : { kind: 'put', data: edited, mode: opened.mode, how: 'restored' };
+      ? { kind: 'put', data: edited, mode: REGULAR, how: 'alone', rules: [] }
+      : { kind: 'put', data: edited, mode: opened.mode, how: 'restored', rules: [] };
   }
   if (theirs.mode === 0o120000) return { kind: 'conflict', reason: 'type' };
-  const merged = mergeText(opened?.data, edited, theirs.data);
+  const merged = merge({ base: opened?.data, ours: theirs.data, theirs: edited, path });
   if (merged.kind === 'conflict') return { kind: 'conflict', reason: merged.reason };
   if (merged.data.equals(theirs.data)) return { kind: 'nothing' };
   const isAlone = opened?.data.equals(theirs.data) === true;
   // The mode is not what an editor changes: whoever made the file executable meanwhile meant it.
-  return { kind: 'put', data: merged.data, mode: theirs.mode, how: isAlone ? 'alone' : 'merged' };
+  return { kind: 'put', data: merged.data, mode: theirs.mode, how: isAlone ? 'alone' : 'merged', rules: merged.rules };
 }

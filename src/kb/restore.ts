@@ -10,6 +10,7 @@ import type { RepoPath } from '../git/paths.js';
 import { pathProblem } from '../git/worktree/path-rules.js';
 import { treeOf } from './advance.js';
 import { applyChanges, type Applied, type Conflict } from './apply-changes.js';
+import { loadMerge } from './merge-contents.js';
 import { countChanges, type CountedChange } from './changes.js';
 import { runCycleUnder } from './cycle.js';
 import { holdKb } from './hold.js';
@@ -71,12 +72,17 @@ export async function restoreSaved(kb: Kb, request: RestoreRequest): Promise<Res
     const staged = new StagedObjects(kb.objects);
     const now = treeOfFiles(kb, staged, changes);
     const mark = `saved ${new Date(kb.surroundings.clock.wall()).toISOString().slice(0, 10)}`;
-    const applied = applyChanges(staged, now, changes, { policy: request.onConflict, mark });
+    const applied = applyChanges(staged, now, changes, { policy: request.onConflict, mark }, await loadMerge());
     if (applied.conflicts.length > 0) throw inTheWay(ref, applied.conflicts);
     const difference = diffTrees(staged, now, applied.tree);
     hold.assertHeld();
     kb.worktree.apply(difference, staged, { keepOthers: true, alsoLeftOut: true });
-    return { ref, changes: countChanges(staged, difference), merged: applied.merged, copies: copiesOf(applied) };
+    return {
+      ref,
+      changes: countChanges(staged, difference),
+      merged: applied.merged.map(({ path }) => path),
+      copies: copiesOf(applied),
+    };
   });
 }
 

@@ -11,6 +11,7 @@ import { printable } from '../printable.js';
 import { treeOf } from './advance.js';
 import { compareWithTracking } from './ahead-behind.js';
 import { applyChanges, type Conflict } from './apply-changes.js';
+import { mergeByLines } from './merge-contents.js';
 import { requireBranchName } from './branch-name.js';
 import { describeChanges, type FileChange } from './changes.js';
 import { Exchange } from './exchange.js';
@@ -166,7 +167,9 @@ class Switching {
     const edits = diffTrees(kb.objects, base, fromFiles);
     const staged = new StagedObjects(kb.objects);
     const isBrought = request.uncommitted === 'bring';
-    const applied = isBrought ? applyChanges(staged, target, edits, { policy: 'fail', mark: '' }) : undefined;
+    const applied = isBrought
+      ? applyChanges(staged, target, edits, { policy: 'fail', mark: '' }, mergeByLines)
+      : undefined;
     if (applied !== undefined && applied.conflicts.length > 0) throw doesNotFit(request.branch, applied.conflicts);
     const toFiles = applied?.tree ?? target;
     const changes = diffTrees(staged, fromFiles, toFiles);
@@ -179,7 +182,14 @@ class Switching {
       kb.refs.update({ name: saved, to: snapshot, expected: null, message: 'kb switch: saved', who, fence });
     }
     const carried = isBrought ? edits.map(({ path }) => path) : [];
-    return { fromFiles, toFiles, saved, carried, merged: applied?.merged ?? [], changes: describeChanges(changes) };
+    return {
+      fromFiles,
+      toFiles,
+      saved,
+      carried,
+      merged: (applied?.merged ?? []).map(({ path }) => path),
+      changes: describeChanges(changes),
+    };
   }
 
   /** Where the branch is: here, else on the remote, else where the KB is now. */

@@ -2,6 +2,7 @@ import { KbError } from '../errors.js';
 import { GitIndex } from '../git/index/index-file.js';
 import type { Oid } from '../git/ids.js';
 import type { RepoPath } from '../git/paths.js';
+import type { MergedFile } from './apply-changes.js';
 import { mergeBases } from '../git/objects/history.js';
 import { requireBranchName } from './branch-name.js';
 import { compareWithTracking } from './ahead-behind.js';
@@ -36,7 +37,7 @@ export interface SyncResult {
   readonly pulled: number;
   /** Commits. */
   readonly pushed: number;
-  readonly merged: readonly { readonly path: RepoPath }[];
+  readonly merged: readonly MergedFile[];
   /** Files that could not be merged, and what `onConflict` made of them. */
   readonly conflicts: readonly Settled[];
   readonly changes: readonly FileChange[];
@@ -80,7 +81,7 @@ export async function sync(kb: Kb, request: SyncRequest): Promise<SyncResult> {
     after: outcome.after ?? null,
     pulled: outcome.pulled,
     pushed: outcome.pushed,
-    merged: outcome.merged.map((path) => ({ path })),
+    merged: outcome.merged,
     conflicts: outcome.settled,
     changes: describeChanges(outcome.changes),
     requests: outcome.requests,

@@ -102,7 +102,8 @@ function mergeTexts({ base, ours, theirs, path, choice = ALL_RULES }: MergeFileR
       write(withMarkers(pieces, { ...style, ending: inner }));
     return {
       kind: 'conflict',
-      reason: 'overlap',
+      // could their words be told apart, there might be no conflict
+      reason: encoding === 'utf8' ? 'overlap' : 'encoding',
       regions: pieces.filter(({ kind }) => kind === 'conflict').length,
       marked,
     };

@@ -54,7 +54,7 @@ export function mergeWords(base: string, ours: string, theirs: string): string |
     const their = t.slice(region.theirs.start, region.theirs.start + region.theirs.count);
     const taken =
       region.changedBy === 'both'
-        ? larger(b.slice(region.base.start, region.base.start + region.base.count), mine, their)
+        ? larger(b, b.slice(region.base.start, region.base.start + region.base.count), mine, their)
         : region.changedBy === 'ours'
           ? mine
           : their;
@@ -71,25 +71,29 @@ export function mergeWords(base: string, ours: string, theirs: string): string |
 }
 
 /** Of two edits of the same words the one that includes the other. */
-function larger(base: string[], ours: string[], theirs: string[]): string[] | undefined {
+function larger(line: string[], base: string[], ours: string[], theirs: string[]): string[] | undefined {
   if (ours.join('') === theirs.join('')) return ours;
   const [b, o, t] = [base, ours, theirs].map((tokens) => tokens.filter((token) => token.trim() !== ''));
   if (b === undefined || o === undefined || t === undefined || o.length === 0 || t.length === 0) return undefined;
   if (contains(t, o, b)) return theirs;
   if (contains(o, t, b)) return ours;
-  return b.length === 0 ? inTurn(ours, theirs) : undefined;
+  return b.length === 0 ? inTurn(line, ours, theirs) : undefined;
 }
+
+/** With fewer of them a line is a sentence with a comma in it. */
+const FEWEST_SEPARATORS = 2;
 
 /**
  * Both sides added to the line at one point: whole sentences, or entries of a list within the line. Then they stand one
  * behind the other; anything less than that would be a sentence that nobody wrote.
  */
-function inTurn(ours: string[], theirs: string[]): string[] | undefined {
+function inTurn(line: string[], ours: string[], theirs: string[]): string[] | undefined {
   const [mine, their] = [ours.join(''), theirs.join('')];
   const isEntry = (text: string): boolean => /^\s*[,;|·•] ?\S[^,;]*$/.test(text);
   const isSentence = (text: string): boolean => /^\s+\p{Lu}[^]*[.!?…]\s*$/u.test(text);
   const separator = (text: string): string => text.trim().slice(0, 1);
-  if (isEntry(mine) && isEntry(their) && separator(mine) === separator(their)) return [...ours, ...theirs];
+  const isList = line.filter((token) => token === separator(mine)).length >= FEWEST_SEPARATORS;
+  if (isList && isEntry(mine) && isEntry(their) && separator(mine) === separator(their)) return [...ours, ...theirs];
   return isSentence(mine) && isSentence(their) && likeness(mine, their) < 0.5 ? [...ours, ...theirs] : undefined;
 }
 

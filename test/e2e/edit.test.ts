@@ -78,6 +78,7 @@ describe.skipIf(!nativeGit.available)('kb edit (needs native git)', () => {
       branch: 'main',
       landed: true,
       merged: false,
+      rules: [],
       restored: false,
       url: null,
       wikilink: '[[a]]',

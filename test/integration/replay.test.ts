@@ -21,6 +21,7 @@ import {
   write,
   type Site,
 } from '../support/crash-site.js';
+import { mergeByLines } from '../../src/kb/merge-contents.js';
 import { currentProcess } from '../../src/lock/owner.js';
 import { Killed } from '../support/failing-disk.js';
 import { git, makeTemporaryDirectory, nativeGit } from '../support/native-git.js';
@@ -125,6 +126,7 @@ class Histories {
         remote,
         tracking: base,
         committer: COMMITTER,
+        merge: mergeByLines, // what the rules make of a conflict, git has nothing to compare with
       });
       return { tree: readCommit(staged, tip!).tree };
     } catch (error) {

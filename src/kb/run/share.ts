@@ -1,6 +1,7 @@
 import { KbError } from '../../errors.js';
 import type { Oid } from '../../git/ids.js';
 import type { RepoPath } from '../../git/paths.js';
+import type { MergedFile } from '../apply-changes.js';
 import type { CountedChange } from '../changes.js';
 import type { CollectedEdits } from '../cycle.js';
 import { runTurn } from '../group-commit.js';
@@ -29,7 +30,7 @@ export interface Shared {
   /** Changed files that were not selected: they stay uncommitted. */
   readonly left: readonly RepoPath[];
   /** Files in which edits of others were merged with the run's. */
-  readonly merged: readonly { readonly path: RepoPath }[];
+  readonly merged: readonly MergedFile[];
   /** Made to the remote. */
   readonly requests: number;
 }
@@ -85,7 +86,7 @@ export async function shareEdits(
   // Others may have been faster: then the commit was replayed upon theirs, under another id.
   const commit = made === undefined || outcome.after === undefined ? undefined : findAsLanded(kb, made, outcome.after);
   const { landed, requests } = outcome;
-  const common = { ...told, landed, requests, merged: outcome.merged.map((path) => ({ path })) };
+  const common = { ...told, landed, requests, merged: outcome.merged };
   if (changes.length === 0) return { ...common, result: 'nothing', commit: null };
   return { ...common, result: landed ? 'landed' : 'saved', commit: commit ?? outcome.after ?? null };
 }

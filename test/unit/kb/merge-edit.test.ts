@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { FileMode } from '../../../src/git/objects/tree.js';
+import { mergeFile } from '../../../src/merge/merge-file.js';
 import { mergeEdit, type FileVersion } from '../../../src/kb/merge-edit.js';
 
 const REGULAR: FileMode = 0o100644;
@@ -9,7 +10,7 @@ const LINK: FileMode = 0o120000;
 
 const file = (text: string, mode: FileMode = REGULAR): FileVersion => ({ data: Buffer.from(text, 'latin1'), mode });
 const merge = (opened: FileVersion | undefined, edited: string, theirs: FileVersion | undefined): unknown => {
-  const merged = mergeEdit(opened, Buffer.from(edited, 'latin1'), theirs);
+  const merged = mergeEdit(opened, Buffer.from(edited, 'latin1'), theirs, 'note.md', mergeFile);
   return merged.kind === 'put' ? { ...merged, data: merged.data.toString('latin1') } : merged;
 };
 
@@ -47,7 +48,7 @@ describe('mergeEdit', () => {
     ],
     ['it became empty', file('a\n'), '', file('a\n'), { data: '', mode: REGULAR, how: 'alone' }],
   ])('puts the edit where %s', (_what, opened, edited, theirs, expected) => {
-    expect(merge(opened, edited, theirs)).toEqual({ kind: 'put', ...expected });
+    expect(merge(opened, edited, theirs)).toEqual({ kind: 'put', rules: [], ...expected });
   });
 
   it.each([
@@ -68,13 +69,23 @@ describe('mergeEdit', () => {
     expect(merge(opened, edited, theirs)).toEqual({ kind: 'conflict', reason });
   });
 
+  it('puts two appends one behind the other, the one that is there first', () => {
+    expect(merge(file('- a\n'), '- a\n- mine\n', file('- a\n- theirs\n'))).toEqual({
+      kind: 'put',
+      data: '- a\n- theirs\n- mine\n',
+      mode: REGULAR,
+      how: 'merged',
+      rules: ['list-items'],
+    });
+  });
+
   it('keeps both sides where they changed lines far apart, and neither is lost where it settles at all', () => {
     const line = fc.constantFrom('a', 'b', 'c', 'd');
     const lines = fc.array(line, { minLength: 1, maxLength: 8 });
     fc.assert(
       fc.property(lines, lines, lines, (base, ours, theirs) => {
         const text = (part: readonly string[]): string => part.map((each) => `${each}\n`).join('');
-        const merged = mergeEdit(file(text(base)), Buffer.from(text(ours)), file(text(theirs)));
+        const merged = mergeEdit(file(text(base)), Buffer.from(text(ours)), file(text(theirs)), 'note.md', mergeFile);
         const same = (one: readonly string[], other: readonly string[]): boolean => text(one) === text(other);
         if (same(base, theirs) && !same(ours, theirs))
           expect(merged).toMatchObject({ kind: 'put', how: 'alone', data: Buffer.from(text(ours)) });
@@ -93,6 +104,8 @@ describe('mergeEdit', () => {
           { data: Buffer.from(text({})), mode: REGULAR },
           Buffer.from(text({ 1: clean(mine) })),
           { data: Buffer.from(text({ 7: clean(other) })), mode: REGULAR },
+          'note.md',
+          mergeFile,
         );
         expect(merged).toMatchObject({ kind: 'put', how: 'merged' });
         if (merged.kind === 'put') expect(merged.data.toString()).toBe(text({ 1: clean(mine), 7: clean(other) }));

@@ -1,0 +1,34 @@
+import { mergeText } from '../merge/merge-text.js';
+
+/** The versions of one file that are to become one. */
+export interface Contents {
+  /** undefined: both sides added the file. */
+  readonly base: Buffer | undefined;
+  /** What stands there already: its additions come first. */
+  readonly ours: Buffer;
+  readonly theirs: Buffer;
+  readonly path: string;
+}
+
+export type MergedContents =
+  | {
+      readonly kind: 'merged';
+      readonly data: Buffer;
+      /** What settled the places that a merge by lines leaves to a person. */
+      readonly rules: readonly string[];
+    }
+  | { readonly kind: 'conflict'; readonly reason: 'overlap' | 'binary' | 'encoding' };
+
+export type MergeContents = (contents: Contents) => MergedContents;
+
+/** As git merges, with no rule for anything: where files are put back as they were, and nothing new is made. */
+export const mergeByLines: MergeContents = ({ base, ours, theirs }) => {
+  const merged = mergeText(base, ours, theirs);
+  return merged.kind === 'merged' ? { ...merged, rules: [] } : merged;
+};
+
+/** The merge engine, loaded when there is something to merge: most commands have nothing. */
+export async function loadMerge(): Promise<MergeContents> {
+  const { mergeFile } = await import('../merge/merge-file.js');
+  return mergeFile;
+}
