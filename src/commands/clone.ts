@@ -1,5 +1,5 @@
 import { Args, Flags } from '@oclif/core';
-import { KbCommand, lockTimeoutFlag } from '../cli/base-command.js';
+import { KbCommand, lockTimeoutFlag, sessionBranchFlag } from '../cli/base-command.js';
 import { formatBytes, formatDuration, plural } from '../cli/format.js';
 import { KbError } from '../errors.js';
 import { startInBackground, takeRequest } from '../cli/background.js';
@@ -26,7 +26,11 @@ export default class Clone extends KbCommand {
   };
   static override flags = {
     depth: Flags.string({ summary: 'How many commits of history, or full.', helpValue: 'N|full', default: '1' }),
-    branch: Flags.string({ summary: "Branch to check out; default: the remote's own." }),
+    branch: Flags.string({
+      summary:
+        "Branch to check out; default: the remote's own. A tag or the whole id of a commit makes a read-only KB.",
+    }),
+    'session-branch': sessionBranchFlag,
     sparse: Flags.string({
       summary: 'Only the files of this folder, those at the root and in the folders above (repeatable).',
       helpValue: 'PATH',
@@ -56,6 +60,7 @@ export default class Clone extends KbCommand {
       ...(args.url === undefined ? {} : { url: args.url }),
       ...(directory === undefined ? {} : { directory }),
       ...(flags.branch === undefined ? {} : { branch: flags.branch }),
+      ...(flags['session-branch'] === undefined ? {} : { sessionBranch: flags['session-branch'] }),
       ...(flags.sparse === undefined ? {} : { sparse: flags.sparse }),
       ...(flags.name === undefined ? {} : { name: flags.name }),
       ...(flags['lock-timeout'] === undefined ? {} : { lockTimeout: flags['lock-timeout'] }),

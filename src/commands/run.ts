@@ -61,6 +61,10 @@ export default class Run extends KbCommand {
       summary: 'Start at most so many of your runs in this KB within a time, such as 5/1h; else exit code 6.',
       helpValue: 'N/DURATION',
     }),
+    'session-branch': Flags.string({
+      summary: 'Branch that the command is for; it must be checked out (or SESSION_BRANCH).',
+      helpValue: 'NAME',
+    }),
     'lock-timeout': lockTimeoutFlag,
   };
 

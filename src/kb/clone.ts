@@ -1,12 +1,12 @@
 import { dirname, join, resolve } from 'node:path';
 import { register, requireFreeName } from '../config/registry.js';
-import { setGitConfig } from '../config/git-config-edit.js';
+import { addGitConfig, setGitConfig } from '../config/git-config-edit.js';
 import { insteadOf } from '../config/git-instead-of.js';
 import { loadSettings, parseDuration, type Settings } from '../config/settings.js';
 import { asStorageError, isErrno } from '../disk/durable.js';
 import type { Disk } from '../disk/disk.js';
 import { KbError } from '../errors.js';
-import { asRefName, branchRef, EMPTY_TREE, shortName, type Oid, type RefName } from '../git/ids.js';
+import { asRefName, EMPTY_TREE, shortName, type Oid, type RefName } from '../git/ids.js';
 import { GitIndex, IndexLock } from '../git/index/index-file.js';
 import { initRepository, probeVolume, type VolumeTraits } from '../git/init-repository.js';
 import { readCommit } from '../git/objects/commit.js';
@@ -23,10 +23,11 @@ import { Worktree } from '../git/worktree/worktree.js';
 import { reportWait } from './hold.js';
 import { withLock } from '../lock/lock.js';
 import { openRemote } from '../remote/open.js';
-import type { Discovery, Remote } from '../remote/remote.js';
+import type { Remote } from '../remote/remote.js';
 import { parseRemoteUrl, type RemoteUrl } from '../remote/url.js';
 import { remoteOptions, userGitConfig } from './connect.js';
 import { typedRemote, type TypedRemote } from './remote-address.js';
+import { chooseTarget, commitOf, refsToAsk, type CloneTarget } from './clone-target.js';
 import { CloneRecord, lookAtClone } from './clone-record.js';
 import { CloneStage, finishCompleteStage, hasCompleteStage, isLeftover, removeStages } from './clone-stage.js';
 import { measureDisk } from './disk-use.js';
@@ -44,8 +45,10 @@ export interface CloneRequest {
   /** undefined: named after the repository, in the current directory */
   readonly directory?: string;
   readonly depth: number | 'full';
-  /** Default: the setting `branch`, else the remote's own default branch. */
+  /** Also a tag or the whole id of a commit. Default: the setting `branch`, else the remote's own default branch. */
   readonly branch?: string;
+  /** The branch to work on; begins at the other one where it does not exist. Default: the setting `sessionBranch`. */
+  readonly sessionBranch?: string;
   /** Folders whose files are to be here, with those at the root and in the folders above; default: all files. */
   readonly sparse?: readonly string[];
   /** Register the KB under this name. */
@@ -99,7 +102,11 @@ export async function planClone(surroundings: Surroundings, request: CloneReques
   const { settings } = await loadSettings({
     disk,
     env,
-    flags: { branch: request.branch, lockTimeout: request.lockTimeout },
+    flags: {
+      branch: request.branch,
+      sessionBranch: request.sessionBranch,
+      lockTimeout: request.lockTimeout,
+    },
   });
   const address = request.url ?? settings.repoUrl;
   if (address === undefined) {
@@ -220,26 +227,22 @@ async function cloneInto(surroundings: Surroundings, order: CloneOrder, record: 
       signal,
     });
     report({ kind: 'step', text: `cloning ${url.display}` });
-    const { branch: named } = settings;
-    const wanted = named === undefined ? undefined : branchRef(named);
-    const discovery = await remote.discover('read', [
-      'HEAD',
-      ...(wanted === undefined ? ['refs/heads/main', 'refs/heads/master'] : [wanted]),
-    ]);
-    const chosen = chooseBranch(discovery, wanted);
-    if (chosen === undefined) throw await noSuchBranch(remote, shortName(wanted ?? branchRef('main')));
-    const { ref, commit } = chosen;
+    const wanted = { named: settings.branch, session: settings.sessionBranch };
+    const target = chooseTarget(await remote.discover('read', refsToAsk(wanted)), wanted);
+    if (target === undefined) throw await noSuchBranch(remote, settings.branch ?? 'main');
     const traits = probeVolume(disk, stage.tree);
-    initRepository(disk, stage.gitDir, { bare: false, branch: shortName(ref) });
-    writeRemoteConfig(disk, stage.gitDir, order, ref);
+    const branch = target.kind === 'branch' ? shortName(target.ref) : 'main';
+    initRepository(disk, stage.gitDir, { bare: false, branch });
+    writeRemoteConfig(disk, stage.gitDir, order, target);
     const cone = order.sparse === undefined ? undefined : coneOf(order.sparse);
     if (cone !== undefined) writeSparseCheckout(disk, stage.gitDir, cone);
-    if (commit !== undefined) {
+    const { want } = target;
+    if (want !== undefined) {
       const meter = new ProgressMeter(clock, (progress) => {
         report(progress);
         record.follow(progress);
       });
-      await fill({ surroundings, order, stage, remote, ref, commit, traits, cone, space, meter, signal });
+      await fill({ surroundings, order, stage, remote, target, want, traits, cone, space, meter, signal });
     }
     signal.throwIfAborted();
     stage.finish(traits);
@@ -262,8 +265,8 @@ interface Filling {
   readonly order: CloneOrder;
   readonly stage: CloneStage;
   readonly remote: Remote;
-  readonly ref: RefName;
-  readonly commit: Oid;
+  readonly target: CloneTarget;
+  readonly want: Oid;
   readonly traits: VolumeTraits;
   /** undefined: all files are to be here */
   readonly cone: SparseCone | undefined;
@@ -274,29 +277,40 @@ interface Filling {
 }
 
 async function fill(filling: Filling): Promise<void> {
-  const { surroundings, order, stage, remote, ref, commit } = filling;
-  const { disk } = surroundings;
+  const { surroundings, order, stage, remote, target, want } = filling;
+  const { disk, report } = surroundings;
   const objects = ObjectStore.open(disk, stage.gitDir);
   try {
     const { largestBytes } = await receive(filling, objects);
-    await checkOut(filling, objects, largestBytes);
+    objects.refresh();
+    const commit = commitOf(objects, want);
+    await checkOut(filling, objects, commit, largestBytes);
     const refs = Refs.open(disk, stage.gitDir);
     const who = `kb <kb@localhost> ${Math.floor(surroundings.clock.wall() / 1000)} +0000`;
     const message = `clone: from ${remote.displayUrl}`;
-    refs.update({
-      name: asRefName(`refs/remotes/${order.settings.remote}/${shortName(ref)}`),
-      to: commit,
-      message,
-      who,
-    });
-    refs.update({ name: ref, to: commit, expected: null, message, who });
+    if (target.kind === 'branch') {
+      const name = asRefName(`refs/remotes/${order.settings.remote}/${shortName(target.from)}`);
+      refs.update({ name, to: commit, message, who });
+      refs.update({ name: target.ref, to: commit, expected: null, message, who });
+      return;
+    }
+    const { name, tag } = target;
+    if (tag !== undefined) refs.update({ name: tag, to: want, expected: null, message, who });
+    const pin = new Map([
+      ['kb.pinned', name],
+      ['kb.pinnedCommit', commit],
+    ]);
+    setGitConfig(disk, join(stage.gitDir, 'config'), pin);
+    refs.detach(commit, { message, who });
+    const what = tag === undefined ? 'a commit' : 'a tag';
+    report({ kind: 'warning', text: `${name} is ${what}: this KB is read-only, and follows no branch` });
   } finally {
     objects.close();
   }
 }
 
 async function receive(filling: Filling, objects: ObjectStore): Promise<ReceivedPack> {
-  const { surroundings, order, stage, remote, commit, space, meter, signal } = filling;
+  const { surroundings, order, stage, remote, want, space, meter, signal } = filling;
   const { disk, clock } = surroundings;
   const receiver = objects.receivePack({
     keepLooseUnder: 0,
@@ -309,7 +323,7 @@ async function receive(filling: Filling, objects: ObjectStore): Promise<Received
   });
   try {
     const fetched = await remote.fetch({
-      wants: [commit],
+      wants: [want],
       haves: [],
       shallow: new Set(),
       sink: receiver,
@@ -325,8 +339,8 @@ async function receive(filling: Filling, objects: ObjectStore): Promise<Received
 }
 
 /** @param largestBytes no file is larger */
-async function checkOut(filling: Filling, objects: ObjectStore, largestBytes: number): Promise<void> {
-  const { surroundings, stage, commit, traits, cone, space, meter, signal } = filling;
+async function checkOut(filling: Filling, objects: ObjectStore, commit: Oid, largestBytes: number): Promise<void> {
+  const { surroundings, stage, traits, cone, space, meter, signal } = filling;
   const { disk, clock } = surroundings;
   objects.refresh();
   const tree = readCommit(objects, commit).tree;
@@ -395,35 +409,33 @@ function requireRoom(
   });
 }
 
-interface ChosenBranch {
-  readonly ref: RefName;
-  /** undefined: the branch has no commit yet */
-  readonly commit: Oid | undefined;
-}
-
-/** @returns undefined when the branch that is wanted does not exist */
-function chooseBranch(discovery: Discovery, wanted: RefName | undefined): ChosenBranch | undefined {
-  const found = (ref: RefName): ChosenBranch | undefined =>
-    discovery.refs.has(ref) ? { ref, commit: discovery.refs.get(ref) } : undefined;
-  if (wanted !== undefined) return found(wanted) ?? (discovery.empty ? { ref: wanted, commit: undefined } : undefined);
-  if (discovery.head !== undefined) return { ref: discovery.head, commit: discovery.refs.get(discovery.head) };
-  return found(branchRef('main')) ?? found(branchRef('master')) ?? { ref: branchRef('main'), commit: undefined };
-}
-
-function writeRemoteConfig(disk: Disk, gitDir: string, request: CloneOrder, ref: RefName): void {
+/** As git's own clone of one branch writes it. A new session is fetched as well as the branch that it began at. */
+function writeRemoteConfig(disk: Disk, gitDir: string, request: CloneOrder, target: CloneTarget): void {
   const name = request.settings.remote;
-  const branch = shortName(ref);
+  const file = join(gitDir, 'config');
+  const tracked = (ref: RefName): string => `+${ref}:refs/remotes/${name}/${shortName(ref)}`;
+  const isBranch = target.kind === 'branch';
+  const fetched = isBranch
+    ? tracked(target.from)
+    : target.tag === undefined
+      ? undefined
+      : `+${target.tag}:${target.tag}`;
   setGitConfig(
     disk,
-    join(gitDir, 'config'),
+    file,
     new Map([
       [`remote.${name}.url`, request.configuredUrl],
-      [`remote.${name}.fetch`, `+${ref}:refs/remotes/${name}/${branch}`],
+      ...(fetched === undefined ? [] : [[`remote.${name}.fetch`, fetched] as const]),
       ...(request.insecure ? [[`remote.${name}.kbInsecure`, 'true'] as const] : []),
-      [`branch.${branch}.remote`, name],
-      [`branch.${branch}.merge`, ref],
+      ...(isBranch
+        ? [
+            [`branch.${shortName(target.ref)}.remote`, name] as const,
+            [`branch.${shortName(target.ref)}.merge`, target.ref] as const,
+          ]
+        : []),
     ]),
   );
+  if (isBranch && target.ref !== target.from) addGitConfig(disk, file, `remote.${name}.fetch`, tracked(target.ref));
 }
 
 /** On a volume that folds names, one of the files would silently take the other's place. */

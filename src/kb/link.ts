@@ -1,5 +1,5 @@
 import { KbError } from '../errors.js';
-import { shortName, type Oid } from '../git/ids.js';
+import { asRefName, shortName, type Oid } from '../git/ids.js';
 import { readCommit } from '../git/objects/commit.js';
 import { commitsSince, isAncestor } from '../git/objects/history.js';
 import { findEntry, TREE_MODE, type TreeEntry } from '../git/objects/tree.js';
@@ -11,6 +11,7 @@ import { treeOf } from './advance.js';
 import { asNotePath } from './note-path.js';
 import { findHeadings, parseHeadingQuery, splitLines } from './notes/heading.js';
 import { optional, upstreamOf, type Kb } from './open.js';
+import { pinOf } from './pinned.js';
 import { permalink, type LineRange } from './permalink.js';
 
 export interface LinkRequest {
@@ -62,7 +63,7 @@ export function findLink(kb: Kb, request: LinkRequest): LinkResult {
 /** Where the remote branch was when last seen; of a checkout without a branch, its commit if the remote is known to have it. */
 function landedTip(kb: Kb): { tip: Oid; url: string } {
   const head = kb.refs.head();
-  const upstream = upstreamOf(kb, head.branch === undefined ? '' : shortName(head.branch));
+  const upstream = upstreamOf(kb, shortName(head.branch ?? asRefName('HEAD')));
   if (upstream === undefined) {
     throw new KbError('E_USAGE', 'this KB has no remote, so nobody else can see its files', {
       hint: 'links are to a repository on the web; see: kb config',
@@ -75,7 +76,7 @@ function landedTip(kb: Kb): { tip: Oid; url: string } {
 }
 
 function detachedTip(kb: Kb, head: Oid | undefined): Oid | undefined {
-  if (head === undefined) return undefined;
+  if (head === undefined || pinOf(kb) !== undefined) return head;
   const shallow = kb.shallow();
   const seen = [...kb.refs.list('refs/remotes/').values()];
   return seen.some((tip) => isAncestor(kb.objects, head, tip, shallow)) ? head : undefined;

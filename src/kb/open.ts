@@ -14,6 +14,7 @@ import { Worktree } from '../git/worktree/worktree.js';
 import { processWord } from '../lock/process-word.js';
 import { requireTrustedOwner } from './trusted-owner.js';
 import { locateKb } from './locate.js';
+import { noBranch } from './pinned.js';
 import { sparseCheckoutOf } from './sparse.js';
 import type { Surroundings } from './surroundings.js';
 
@@ -105,14 +106,11 @@ export interface CheckedOutBranch {
  */
 export function checkedOutBranch(kb: Kb): CheckedOutBranch {
   const head = kb.refs.head();
-  if (head.branch === undefined) {
-    throw new KbError('E_UNSAFE_STATE', `HEAD of ${kb.root} is detached: a commit would belong to no branch`, {
-      hint: 'check out a branch first, for example: kb switch main',
-    });
-  }
+  if (head.branch === undefined) throw noBranch(kb);
   const name = shortName(head.branch);
   const wanted = kb.settings.branch;
-  if (wanted !== undefined && wanted !== name) {
+  // A session's branch may be checked out where the settings name the one that it began at.
+  if (wanted !== undefined && wanted !== name && name !== kb.settings.sessionBranch) {
     throw new KbError('E_UNSAFE_STATE', `the KB is on branch "${name}", but the settings ask for "${wanted}"`, {
       hint: `kb switch ${wanted}; or unset the branch setting (see: kb config)`,
     });

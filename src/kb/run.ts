@@ -2,6 +2,7 @@ import { asStorageError } from '../disk/durable.js';
 import { isKbError, KbError } from '../errors.js';
 import type { RepoPath } from '../git/paths.js';
 import { describeDuration } from '../lock/owner.js';
+import { requireBranchName } from './branch-name.js';
 import { runCycleUnder } from './cycle.js';
 import { holdKb, keepOthersOut, type Hold } from './hold.js';
 import { LOCK_TOKEN } from './joined-locks.js';
@@ -93,6 +94,7 @@ class Run {
 
   async carryOut(): Promise<Shared & Pick<RunResult, 'branch' | 'child'>> {
     const { kb, hold, request, context } = this;
+    requireSessionBranch(kb);
     const startLog = new StartLog(kb);
     if (request.rateLimit !== undefined) startLog.requireRoom(request.rateLimit);
     await this.pull();
@@ -247,6 +249,20 @@ class Run {
     const policy = request.onFailure === 'keep' ? 'keep' : 'stash'; // what succeeded is not thrown away
     return failRun(context, before, child, { code, message, hint, retryable, details, cause: error }, policy);
   }
+}
+
+/**
+ * A command needs the files of its branch, and they are here for one branch at a time: it never runs upon another, nor are
+ * everybody's files exchanged under those who work with them.
+ * @throws KbError E_UNSAFE_STATE when the session's branch is not the one that is checked out; nothing was run
+ */
+function requireSessionBranch(kb: Kb): void {
+  const { sessionBranch } = kb.settings;
+  const { branch } = kb.refs.head();
+  if (sessionBranch === undefined || branch === requireBranchName(sessionBranch)) return;
+  throw new KbError('E_UNSAFE_STATE', `the command is for branch "${sessionBranch}", which is not checked out here`, {
+    hint: `give the session files of its own: kb clone --session-branch ${sessionBranch} URL DIR; or check it out: kb switch ${sessionBranch}`,
+  });
 }
 
 /** @throws KbError the signal's reason, or E_INTERRUPTED */

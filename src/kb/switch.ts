@@ -63,7 +63,7 @@ export async function switchBranch(kb: Kb, request: SwitchRequest): Promise<Swit
   const start = clock.monotonic();
   const ref = requireBranchName(request.branch);
   const wanted = kb.settings.branch;
-  if (wanted !== undefined && wanted !== request.branch) {
+  if (wanted !== undefined && wanted !== request.branch && request.branch !== kb.settings.sessionBranch) {
     throw new KbError(
       'E_UNSAFE_STATE',
       `the settings ask for branch "${wanted}", so on another nothing could be done`,
@@ -107,7 +107,7 @@ class Switching {
     const { kb, ref, request } = this;
     if (this.hold.isNested) {
       throw new KbError('E_UNSAFE_STATE', 'inside of a kb run the branch stays: what it changes is committed there', {
-        hint: 'give the run a branch: kb run --session-branch NAME -- …',
+        hint: `switch before it: kb switch ${request.branch}`,
       });
     }
     mend(kb, this.hold, this.who);

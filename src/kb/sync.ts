@@ -13,6 +13,7 @@ import type { CycleOutcome, CyclePlan } from './cycle.js';
 import { runCycle } from './group-commit.js';
 import { collectEdits, scanLocalEdits } from './local-edits.js';
 import { checkedOutBranch, optional, upstreamOf, type Kb } from './open.js';
+import { noBranch, pinOf } from './pinned.js';
 import { requireSafeState } from './safe-state.js';
 
 export interface SyncRequest {
@@ -53,6 +54,7 @@ export interface SyncResult {
 export async function sync(kb: Kb, request: SyncRequest): Promise<SyncResult> {
   const { clock } = kb.surroundings;
   const start = clock.monotonic();
+  if (request.branch === undefined && pinOf(kb) !== undefined) return stayPinned(kb);
   const branch = request.branch === undefined ? undefined : requireBranchName(request.branch);
   const isElsewhere = branch !== undefined && branch !== kb.refs.head().branch;
   const plan: CyclePlan = {
@@ -88,6 +90,27 @@ export async function sync(kb: Kb, request: SyncRequest): Promise<SyncResult> {
     waitedMs: outcome.waitedMs,
     durationMs: Math.round(clock.monotonic() - start),
   };
+}
+
+/** A KB at a tag or commit follows nothing: there is nothing to do. @throws KbError E_UNSAFE_STATE with local edits */
+function stayPinned(kb: Kb): SyncResult {
+  const pin = pinOf(kb);
+  const index = GitIndex.read(kb.surroundings.disk, kb.gitDir);
+  const edits = scanLocalEdits(kb, index, pin?.commit).filter(({ committable }) => committable);
+  if (pin === undefined || edits.length > 0) throw noBranch(kb);
+  kb.surroundings.report({ kind: 'warning', text: `this KB stays at ${pin.name}, and follows no branch` });
+  const { commit } = pin;
+  const nothing = {
+    pulled: 0,
+    pushed: 0,
+    merged: [],
+    conflicts: [],
+    changes: [],
+    requests: 0,
+    waitedMs: 0,
+    durationMs: 0,
+  };
+  return { ...nothing, result: 'up_to_date', branch: pin.name, before: commit, after: commit };
 }
 
 function resultOf(outcome: CycleOutcome): SyncResultKind {

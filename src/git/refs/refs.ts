@@ -194,6 +194,23 @@ export class Refs {
     }
   }
 
+  /** Makes HEAD hold a commit itself: no branch is checked out then. @throws KbError E_UNSAFE_STATE, E_STORAGE */
+  detach(commit: Oid, { message, who }: Pick<RefChange, 'message' | 'who'>): void {
+    const lock = this.lock(HEAD);
+    try {
+      const value = this.read(HEAD);
+      const before = value?.target === undefined ? value?.oid : this.resolve(value.target);
+      lock.write(Buffer.from(`${commit}\n`));
+      lock.close();
+      this.log({ name: HEAD, to: commit, message, who }, [HEAD], before, commit);
+      this.install(lock, HEAD);
+    } catch (error) {
+      throw asStorageError(error, 'write HEAD');
+    } finally {
+      lock.release();
+    }
+  }
+
   private write(
     change: RefChange,
     name: RefName,
