@@ -9,11 +9,13 @@ const root = join(__dirname, '..');
 const { version, engines } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
 const oldest = Number(/\d+/.exec(engines.node)[0]);
 const argv = process.argv.slice(2);
+/** Of the runs that find compiled code, the part that looks whether more of it is worth keeping. */
+const GROWS_IN = 0.2;
 
 /**
  * The program is one file. V8 keeps what it compiled of it, for each command by itself, in the user's cache:
- * the second start of a command then skips 20 ms of compiling. (Node's own compile cache does the same from
- * Node 22 on; this works on every one.)
+ * the second start of a command then skips 20 ms of compiling. (Node's own compile cache, from Node 22 on, saves
+ * 8 ms less: docs/performance.md, "Start-up".)
  */
 function loadProgram() {
   const file = join(root, 'dist/program/kb.cjs');
@@ -27,8 +29,10 @@ function loadProgram() {
   script.runInThisContext()(program.exports, createRequire(file), program, file, join(file, '..'));
   if (cache === undefined || !program.exports.hasCommand(argv[0] ?? '')) return program.exports;
   // At the end all functions that the command needed have been compiled; only those are kept. Another run may
-  // need more of them (a remote that has moved, a conflict): what was kept then grows.
-  const known = script.cachedDataRejected ? 0 : cache.compiledBytes;
+  // need more of them (a remote that has moved, a conflict): what was kept then grows. To find that out takes 2 ms,
+  // so one run in a few does.
+  const known = cachedData === undefined || script.cachedDataRejected ? 0 : cache.compiledBytes;
+  if (known > 0 && Math.random() > GROWS_IN) return program.exports;
   process.on('exit', () => {
     const compiled = require('node:v8').getHeapCodeStatistics().bytecode_and_metadata_size;
     if (compiled > known * 1.003) cache.write(script.createCachedData(), compiled);

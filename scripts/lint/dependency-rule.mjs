@@ -33,7 +33,6 @@ const PACKAGES = {
   yaml: ['config', 'kb', 'merge'],
   '@oclif/core': ['cli', 'commands'],
   ora: ['cli', 'commands'],
-  chalk: ['cli', 'commands'],
 };
 
 /**

@@ -109,6 +109,7 @@ function unloadedConfig(load: StartedFrom): Config {
     name,
     version,
     bin: oclif.bin ?? name,
+    logger: silent, // it looks for it in whatever configuration a command is run with
     userAgent: `${name}/${version}`,
     runHook: () => Promise.resolve({ successes: [], failures: [] }), // kb has no plugins that could listen
   });

@@ -232,6 +232,11 @@ export class Batch {
     }
   }
 
+  /** Whether `record` has something to write down: a note that stands in the queue. */
+  get isRecorded(): boolean {
+    return [...this.planned].some(([{ queued }, { kind }]) => queued !== undefined && kind === 'kept');
+  }
+
   /** Writes down, durably, what is about to become the branch's next state. Costs nothing without entries. */
   record(from: PushRecord['from'], to: Oid): void {
     const kept = new Map([...this.planned].filter(([, answer]) => answer.kind === 'kept'));

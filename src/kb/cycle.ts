@@ -18,6 +18,7 @@ import { branchAside, startAsLastSeen } from './branch-aside.js';
 import { goesOutWith, switchedAway, type Batch } from './batch.js';
 import { ALL_AT_ONCE } from './deepen.js';
 import { Exchange, type Sight } from './exchange.js';
+import { hasRoomToSpare } from './free-space.js';
 import type { Hold } from './hold.js';
 import { integrate, type Integrated } from './integrate.js';
 import { recordSync } from './last-sync.js';
@@ -146,6 +147,8 @@ class Cycle {
   private edits: CollectedEdits | undefined;
   private backedUp: Oid | undefined;
   private hasJournal = false;
+  /** The objects of what was pushed last: stored while that is under way, or else before anything names them. */
+  private inPush: StagedObjects | undefined;
   private readonly batch: Batch | undefined;
   /** Whether the last look prepared for a push: a reader needs no push rights. */
   private mayPush = false;
@@ -253,8 +256,8 @@ class Cycle {
       if (landed !== undefined && sight.tip !== undefined) return this.adopt(exchange, landed, sight.tip);
       if (this.isNowhere(sight.tip)) this.start ??= await this.findStart(exchange);
       const next = await this.planWithBatch(exchange, sight, guess, known);
-      next.staged.persist();
       if (next.target === undefined || !plan.push || next.target === sight.tip) {
+        next.staged.persist();
         const isLanded = next.target === sight.tip;
         if (!isLanded) this.saveNotes();
         if (next.target !== undefined) this.advanceTo(next.target);
@@ -263,23 +266,41 @@ class Cycle {
         return this.outcome(next, { landed: isLanded });
       }
       if (!this.isAside) requireFreeIndex(kb);
+      if (!this.canStoreDuringPush(next.staged)) next.staged.persist();
       this.commitEditsAfterCrash();
       batch?.record(sight.tip, next.target);
       this.pushed.set(next.target, next.edited);
       for (const [commit, { saved }] of this.remade) recordRemade(kb, saved, commit);
       this.pushedRemade.set(next.target, this.remadeNotes());
       // The index of a large KB takes a while to check and prepare: done now, it is ready when the reply comes.
-      const pushed = await exchange.push(sight.tip, next.target, () => this.readyIndex());
+      this.inPush = next.staged;
+      const pushed = await exchange.push(sight.tip, next.target, next.staged, () => {
+        next.staged.persist();
+        this.readyIndex();
+      });
       if (pushed !== undefined) {
         const createdBranch = sight.tip === undefined;
         // A session's branch is made on purpose; of any other it should be known.
         const kind = this.isAside || this.branch.name === kb.settings.sessionBranch ? 'step' : 'warning';
         if (createdBranch) kb.surroundings.report({ kind, text: `created branch ${upstream.ref} on the remote` });
         this.followLanding(exchange, next.target, () => batch?.settle(true));
+        await exchange.heardOut();
         return this.outcome(next, { landed: true, pushed, createdBranch });
       }
+      // The push may have landed all the same, and is looked for by its commit.
+      next.staged.persist();
       await exchange.pause();
     }
+  }
+
+  /**
+   * What a journal or a plan is about to name is durable before. A plain note is named by nothing until its push has
+   * landed: it is stored while the server is at work, unless the volume is so full that this could fail: then nothing
+   * must land. (Broken by: test/e2e/bad-input.test.ts, "a full disk")
+   */
+  private canStoreDuringPush(staged: StagedObjects): boolean {
+    const isNamed = this.edits !== undefined || this.remade.size > 0 || this.batch?.isRecorded === true;
+    return !isNamed && hasRoomToSpare(this.kb.surroundings.disk, this.kb.gitDir, staged.unstoredBytes);
   }
 
   /** The plan upon what the remote really holds, with all that waits by now. */
@@ -533,6 +554,7 @@ class Cycle {
       }
     };
     follow('the local copy could not follow', () => {
+      this.inPush?.persist();
       exchange.remember(target);
       // A file may have been edited while the push was under way.
       this.requireRoom(new StagedObjects(kb.objects), target);
@@ -622,6 +644,7 @@ class Cycle {
     if (batch?.isInDoubt === true) batch.holdBackEntries();
     let kept = this.exchange?.lastInDoubt;
     if (kept !== undefined) {
+      this.inPush?.persist();
       this.saveNotes(kept);
       for (const [commit, other] of batch?.inheritedTwins(kept) ?? []) recordRemade(this.kb, commit, other);
       this.advanceTo(kept);

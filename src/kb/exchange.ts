@@ -1,6 +1,7 @@
 import { KbError } from '../errors.js';
 import { branchRef, type Oid } from '../git/ids.js';
 import { commitsSince, isAncestor } from '../git/objects/history.js';
+import type { ObjectSource } from '../git/objects/object.js';
 import { objectsToSend } from '../git/objects/objects-to-send.js';
 import type { FetchRequest, Remote } from '../remote/remote.js';
 import { retryDelays } from '../remote/retry.js';
@@ -96,14 +97,20 @@ export class Exchange {
 
   /**
    * One compare-and-swap of the remote branch (one request).
+   * @param objects those of the new commits; they need not be stored yet
    * @param meanwhile work for the time in which the server is busy; must not change anything
    * @returns how many commits landed; undefined: look again, somebody was faster or no reply came
    * @throws KbError E_REFUSED, E_AUTH, E_NETWORK (the last reply that may be lost was lost), E_LOCK_LOST
    */
-  async push(from: Oid | undefined, to: Oid, meanwhile: () => void): Promise<number | undefined> {
+  async push(
+    from: Oid | undefined,
+    to: Oid,
+    objects: ObjectSource,
+    meanwhile: () => void,
+  ): Promise<number | undefined> {
     const { kb, remote, upstream, rules } = this;
     const shallow = kb.shallow();
-    const since = (base: Oid | undefined): Oid[] => commitsSince(kb.objects, base, to, shallow).commits;
+    const since = (base: Oid | undefined): Oid[] => commitsSince(objects, base, to, shallow).commits;
     const commits =
       from === undefined ? shortest((this.there.length === 0 ? [undefined] : this.there).map(since)) : since(from);
     const newestFirst = [...commits].reverse();
@@ -116,8 +123,8 @@ export class Exchange {
       ref: upstream.ref,
       from: from ?? null,
       to,
-      objects: kb.objects,
-      oids: [...objectsToSend(kb.objects, { commits: newestFirst, known: kb.objects }, [])],
+      objects,
+      oids: [...objectsToSend(objects, { commits: newestFirst, known: kb.objects }, [])],
       shallow,
       fence: rules.fence,
       who: rules.who,
@@ -168,6 +175,14 @@ export class Exchange {
       who: rules.who,
       fence: rules.fence,
     });
+  }
+
+  /**
+   * Waits until the remote has ended its reply to the push that landed: its hooks run until then, and some servers end
+   * them with the connection.
+   */
+  async heardOut(): Promise<void> {
+    await this.remote.heardOut?.();
   }
 
   close(): void {

@@ -9,6 +9,20 @@ const MOST_RESERVE = 256 * MIB;
 const LOOK_EVERY = MIB;
 
 /**
+ * Whether a little can be written later for sure: not where the volume is nearly full, and not where it cannot tell.
+ * @param bytes under 1 MiB; the rest of the 16 MiB asked for is room for what others write meanwhile
+ */
+export function hasRoomToSpare(disk: Disk, directory: string, bytes: number): boolean {
+  if (bytes > MIB) return false;
+  try {
+    const { bavail, bsize } = disk.statfsSync(directory);
+    return bavail * bsize >= LEAST_RESERVE;
+  } catch {
+    return false;
+  }
+}
+
+/**
  * Watches a volume while much is written to it. Invariant: the work ends with an error, and can clean up behind
  * itself, while there is still room: a full volume would also stop everybody else who writes to it (test: "stops
  * before the volume is full").

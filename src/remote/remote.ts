@@ -89,6 +89,11 @@ export interface Remote {
    * @throws KbError E_NETWORK, E_AUTH: only when nothing can have changed on the remote
    */
   push(request: PushRequest): Promise<PushOutcome>;
+  /**
+   * Where a push is told as landed before the remote has ended its reply: waits for that end. Until then its hooks run,
+   * and some servers end them with the connection. Call it before `close`.
+   */
+  heardOut?(): Promise<void>;
   /** HTTP requests made so far; 0 for a local remote. */
   readonly requests: number;
   close(): void;

@@ -37,6 +37,10 @@ export class SplitRemote implements Remote {
     return this.pushing.push(request);
   }
 
+  async heardOut(): Promise<void> {
+    await this.pushing.heardOut?.();
+  }
+
   close(): void {
     this.reading.close();
     this.pushing.close();

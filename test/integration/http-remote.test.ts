@@ -539,6 +539,21 @@ describe.skipIf(!hasGitHttpBackend())('a remote over HTTP (needs native git with
       expect(await push(await remote(), tip(work), commit('three.md'))).toEqual({ kind: 'landed' });
     });
 
+    it('has landed while the hooks after it still run; they are heard out before the connection ends', async () => {
+      const [may, ended] = [join(root, 'may-end'), join(root, 'ended')];
+      installHook(bare, 'post-receive', `while [ ! -e '${may}' ]; do sleep 0.02; done; touch '${ended}'`);
+      const running = await serve();
+      const opened = await remote();
+      await opened.discover('write', [main]);
+      expect(await push(opened, tip(work), commit('three.md'))).toEqual({ kind: 'landed' });
+      expect(existsSync(ended)).toBe(false);
+      writeFileSync(may, '');
+      await opened.heardOut?.();
+      expect(existsSync(ended)).toBe(true);
+      await opened.discover('write', [main]);
+      expect(running.connections).toBe(1);
+    });
+
     it.each([
       [['receive.denyCurrentBranch', 'refuse', 'core.bare', 'false'], /branch is currently checked out/],
       [['receive.maxInputSize', '10'], /could not take the objects in/],

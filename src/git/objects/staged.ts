@@ -53,6 +53,11 @@ export class StagedObjects implements ObjectSource {
     return [...this.order];
   }
 
+  /** Of what is only in memory, bytes. */
+  get unstoredBytes(): number {
+    return this.heldBytes;
+  }
+
   /** Writes what is only in memory, durably. @throws KbError E_STORAGE */
   persist(): void {
     if (this.held.size === 0) return;

@@ -57,6 +57,8 @@ class HttpRemote implements Remote {
   /** What it can do for fetches, where it had to be asked. */
   #uploadPack: Advertisement | undefined;
   #receivePack: Advertisement | undefined;
+  /** Until the reply to the last push is over, its connection cannot be used for anything else. */
+  #rest: Promise<void> | undefined;
 
   constructor(
     url: RemoteUrl,
@@ -74,6 +76,7 @@ class HttpRemote implements Remote {
   }
 
   async discover(intent: 'read' | 'write', prefixes: readonly string[]): Promise<Discovery> {
+    await this.#rest;
     if (intent === 'write') {
       this.#receivePack = await this.#advertisement('git-receive-pack');
       return discoveryOf(this.#receivePack, prefixes);
@@ -91,6 +94,7 @@ class HttpRemote implements Remote {
   }
 
   async fetch(request: FetchRequest): Promise<FetchResult> {
+    await this.#rest;
     if (request.wants.length === 0) return { shallow: [], unshallow: [], empty: true };
     const result = await this.#askV2(
       () => fetchRequestV2(request, this.#agent),
@@ -105,6 +109,7 @@ class HttpRemote implements Remote {
   }
 
   async push(request: PushRequest): Promise<PushOutcome> {
+    await this.#rest;
     const { capabilities } = (this.#receivePack ??= await this.#advertisement('git-receive-pack'));
     const delivery: Delivery = { possible: false };
     await this.session.dropDeadConnections();
@@ -133,8 +138,14 @@ class HttpRemote implements Remote {
       return unknown(notGitError(reply, this.displayUrl));
     }
     const outcome = await readVerdict(new PacketReader(reply, MAX_REPORT_BYTES), request, capabilities);
-    await discard(reply).catch(() => undefined); // the verdict stands, whatever comes after it
+    const rest = discard(reply).catch(() => undefined); // the verdict stands, whatever comes after it
+    if (outcome.kind === 'landed') this.#rest = rest;
+    else await rest;
     return outcome;
+  }
+
+  async heardOut(): Promise<void> {
+    await this.#rest;
   }
 
   close(): void {

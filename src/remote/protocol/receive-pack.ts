@@ -73,7 +73,11 @@ export async function readVerdict(
   const report = new Report(request.ref);
   try {
     if (capabilities.has('side-band-64k')) {
-      await readSideband(packets, { data: (chunk) => report.write(chunk), message: (line) => report.say(line) });
+      await readSideband(packets, {
+        data: (chunk) => report.write(chunk),
+        enough: () => report.hasLanded,
+        message: (line) => report.say(line),
+      });
       await report.readLines();
     } else {
       await report.readFrom(packets);
@@ -104,6 +108,23 @@ class Report {
     this.#size += chunk.length;
     if (this.#size > MAX_REPORT) throw protocolError('its report is too long');
     this.#bytes.push(chunk);
+  }
+
+  /**
+   * Whether the report in band 1 is whole and says that the ref moved. After that the server still runs its hooks
+   * and tidies up, which takes as long as it takes.
+   */
+  get hasLanded(): boolean {
+    const bytes = Buffer.concat(this.#bytes);
+    const lines: string[] = [];
+    for (let at = 0; at + 4 <= bytes.length;) {
+      const length = Number.parseInt(bytes.toString('latin1', at, at + 4), 16);
+      if (length === 0) return lines.includes('unpack ok') && lines.includes(`ok ${this.ref}`);
+      if (!(length > 4)) return false; // malformed, which is said where the report is read for good
+      lines.push(bytes.toString('utf8', at + 4, at + length).replace(/\n$/, ''));
+      at += length;
+    }
+    return false;
   }
 
   say(line: string): void {

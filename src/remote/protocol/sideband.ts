@@ -6,6 +6,8 @@ import { cutError, protocolError } from './pkt-line.js';
 export interface SidebandHandlers {
   /** Band 1. */
   data(chunk: Buffer): void;
+  /** Asked after each of these: whether all that is wanted has come. What follows stays unread. */
+  enough?(): boolean;
   /** Band 2: one line of the remote's progress or hook output, safe to print. */
   message(line: string): void;
 }
@@ -25,8 +27,10 @@ export async function readSideband(packets: PacketReader, handlers: SidebandHand
     if (typeof packet === 'string') throw protocolError(`a ${packet} packet among the data`);
     const band = packet[0];
     const content = packet.subarray(1);
-    if (band === 1) handlers.data(content);
-    else if (band === 2) lines.write(content);
+    if (band === 1) {
+      handlers.data(content);
+      if (handlers.enough?.() === true) break;
+    } else if (band === 2) lines.write(content);
     else if (band === 3) throw remoteGaveUp(content.toString('utf8'));
     else if (packet.length > 0) throw protocolError(`band ${band} does not exist`);
   }

@@ -96,6 +96,20 @@ describe('readVerdict', () => {
     expect(await verdict('report-status side-band-64k', ...inBand)).toMatchObject(outcome);
   });
 
+  it('that it has landed is told before the reply ends, in whatever pieces it comes; nothing else is', async () => {
+    const ends = new Error('read on');
+    const readsOn = (lines: Buffer[]): Promise<unknown> => {
+      const bands = [...Buffer.concat(lines)].map((byte) => band(1, Buffer.of(byte)));
+      const source = { read: () => (bands.length > 0 ? Promise.resolve(bands.shift()) : Promise.reject(ends)) };
+      return readVerdict(new PacketReader(source), request, new Capabilities('report-status side-band-64k'));
+    };
+    const [unpacked, moved] = [pktLine('unpack ok\n'), pktLine('ok refs/heads/main\n')];
+    expect(await readsOn([unpacked, moved, FLUSH])).toEqual({ kind: 'landed' });
+    await expect(readsOn([unpacked, moved])).rejects.toBe(ends);
+    await expect(readsOn([unpacked, pktLine('ok refs/heads/other\n'), FLUSH])).rejects.toBe(ends);
+    await expect(readsOn([unpacked, pktLine('ng refs/heads/main no\n'), FLUSH])).rejects.toBe(ends);
+  });
+
   it('a refusal carries what the hook said, bounded', async () => {
     const outcome = await verdict(
       'report-status side-band-64k',
