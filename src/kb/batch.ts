@@ -3,6 +3,7 @@ import { isKbError, KbError } from '../errors.js';
 import type { Oid, RefName } from '../git/ids.js';
 import { shortName } from '../git/ids.js';
 import { readCommit } from '../git/objects/commit.js';
+import { promisedIn } from '../git/objects/promised.js';
 import type { RepoPath } from '../git/paths.js';
 import type { EntryQueue, QueuedEntry } from '../lock/entry-queue.js';
 import { placesInLine, type PlaceName } from '../lock/lock.js';
@@ -225,6 +226,7 @@ export class Batch {
       const branch = shortName(this.current);
       return { kind: 'kept', path, commit, change: kind, branch, landed: false, batch: 0 };
     } catch (error) {
+      if (promisedIn(error) !== undefined) throw error; // it is fetched, and all is planned again
       const known = asStorageError(error, 'write the note');
       if (isKbError(known, 'E_STORAGE') || isKbError(known, 'E_LOCK_LOST')) throw known;
       // Whatever is wrong with one note must not stop the others, nor every later holder that finds it in the queue.

@@ -1,6 +1,8 @@
 import { posix } from 'node:path';
+import { isKbError } from '../errors.js';
 import type { Oid } from '../git/ids.js';
 import type { ObjectSource } from '../git/objects/object.js';
+import { promisedIn } from '../git/objects/promised.js';
 import type { Leaf } from '../git/objects/tree.js';
 import type { TreeChange } from '../git/objects/tree-diff.js';
 import type { RepoPath } from '../git/paths.js';
@@ -76,8 +78,18 @@ function countLines(
 function readText(source: ObjectSource, leaf: Leaf | undefined): Buffer | undefined {
   if (leaf === undefined) return EMPTY;
   if (leaf.mode === GITLINK) return undefined;
-  const { data } = source.read(leaf.oid);
-  return contentKind(data) === 'binary' ? undefined : data;
+  const data = contentOf(source, leaf.oid);
+  return data === undefined || contentKind(data) === 'binary' ? undefined : data;
+}
+
+/** @returns undefined for what a partial clone has left with the remote: counting is no reason to fetch it */
+function contentOf(source: ObjectSource, oid: Oid): Buffer | undefined {
+  try {
+    return source.read(oid).data;
+  } catch (error) {
+    if (promisedIn(error) === undefined && !isKbError(error, 'E_NETWORK')) throw error;
+    return undefined;
+  }
 }
 
 type Deletion = TreeChange & { readonly before: Leaf };
@@ -141,7 +153,7 @@ class LineSizes {
   private of(oid: Oid): { size: number; lines: ReadonlyMap<string, number> } {
     const known = this.known.get(oid);
     if (known !== undefined) return known;
-    const { data } = this.source.read(oid);
+    const data = contentOf(this.source, oid) ?? EMPTY;
     const lines = new Map<string, number>();
     if (data.length <= LARGEST_COMPARED && contentKind(data) !== 'binary') {
       for (const line of data.toString('latin1').split(/(?<=\n)/))

@@ -36,6 +36,8 @@ import { noSuchBranch } from './no-such-branch.js';
 import { openKbAt, optional, type Kb } from './open.js';
 import { ProgressMeter } from './progress-meter.js';
 import { coneOf, countFilesHere, requireFolders, writeSparseCheckout } from './sparse.js';
+import { inBatches, promisorMark } from './fetch-objects.js';
+import { BLOB_NONE, writePromisor } from './promisor.js';
 import { StopSignal } from './stop-signal.js';
 import type { Surroundings } from './surroundings.js';
 
@@ -238,11 +240,28 @@ async function cloneInto(surroundings: Surroundings, order: CloneOrder, record: 
     if (cone !== undefined) writeSparseCheckout(disk, stage.gitDir, cone);
     const { want } = target;
     if (want !== undefined) {
+      const isPartial = cone !== undefined && (await remote.canFilter?.()) === true;
+      if (isPartial) writePromisor(disk, stage.gitDir, settings.remote);
+      else if (cone !== undefined)
+        report({ kind: 'step', text: 'the remote leaves out no files: those of all folders are fetched' });
       const meter = new ProgressMeter(clock, (progress) => {
         report(progress);
         record.follow(progress);
       });
-      await fill({ surroundings, order, stage, remote, target, want, traits, cone, space, meter, signal });
+      await fill({
+        surroundings,
+        order,
+        stage,
+        remote,
+        target,
+        want,
+        traits,
+        cone,
+        isPartial,
+        space,
+        meter,
+        signal,
+      });
     }
     signal.throwIfAborted();
     stage.finish(traits);
@@ -270,6 +289,8 @@ interface Filling {
   readonly traits: VolumeTraits;
   /** undefined: all files are to be here */
   readonly cone: SparseCone | undefined;
+  /** Files that are not to be here stay with the remote until they are needed. */
+  readonly isPartial: boolean;
   /** undefined: the volume does not say how much room it has */
   readonly space: FreeSpace | undefined;
   readonly meter: ProgressMeter;
@@ -284,7 +305,8 @@ async function fill(filling: Filling): Promise<void> {
     const { largestBytes } = await receive(filling, objects);
     objects.refresh();
     const commit = commitOf(objects, want);
-    await checkOut(filling, objects, commit, largestBytes);
+    const largestFile = filling.isPartial ? await receiveFiles(filling, objects, commit) : largestBytes;
+    await checkOut(filling, objects, commit, largestFile);
     const refs = Refs.open(disk, stage.gitDir);
     const who = `kb <kb@localhost> ${Math.floor(surroundings.clock.wall() / 1000)} +0000`;
     const message = `clone: from ${remote.displayUrl}`;
@@ -309,11 +331,14 @@ async function fill(filling: Filling): Promise<void> {
   }
 }
 
-async function receive(filling: Filling, objects: ObjectStore): Promise<ReceivedPack> {
-  const { surroundings, order, stage, remote, want, space, meter, signal } = filling;
+/** @param blobs undefined: the history, as far as it is wanted */
+async function receive(filling: Filling, objects: ObjectStore, blobs?: readonly Oid[]): Promise<ReceivedPack> {
+  const { surroundings, order, stage, remote, want, isPartial, space, meter, signal } = filling;
   const { disk, clock } = surroundings;
+  const wants = blobs ?? [want];
   const receiver = objects.receivePack({
     keepLooseUnder: 0,
+    ...(isPartial ? { promisor: promisorMark(wants) } : {}),
     beforeWrite: (bytes, received) => space?.follow(received, bytes),
     onProgress: ({ phase, objects: done, total, bytes, blobBytes }) => {
       // Of one commit every file will be written out; of a longer history only some.
@@ -323,11 +348,12 @@ async function receive(filling: Filling, objects: ObjectStore): Promise<Received
   });
   try {
     const fetched = await remote.fetch({
-      wants: [want],
+      wants,
       haves: [],
       shallow: new Set(),
       sink: receiver,
-      ...(order.depth === 'full' ? {} : { depth: order.depth }),
+      ...(order.depth === 'full' || blobs !== undefined ? {} : { depth: order.depth }),
+      ...(isPartial && blobs === undefined ? { filter: BLOB_NONE } : {}),
     });
     const received = await withPauses(receiver.finishInSteps(), () => clock.monotonic(), signal);
     if (fetched.shallow.length > 0) writeShallow(disk, stage.gitDir, new Set(fetched.shallow));
@@ -336,6 +362,23 @@ async function receive(filling: Filling, objects: ObjectStore): Promise<Received
     receiver.abort();
     throw error;
   }
+}
+
+/**
+ * Of a partial clone: the files that are to be here, in one further request.
+ * @returns no file is larger; bytes
+ */
+async function receiveFiles(filling: Filling, objects: ObjectStore, commit: Oid): Promise<number> {
+  const { cone } = filling;
+  const blobs = new Set<Oid>();
+  for (const { path, after } of diffTrees(objects, EMPTY_TREE, readCommit(objects, commit).tree))
+    if (after !== undefined && after.mode !== GITLINK && cone?.has(path) !== false) blobs.add(after.oid);
+  let largest = 0;
+  for (const wants of inBatches([...blobs])) {
+    const { largestBytes } = await receive(filling, objects, wants);
+    largest = Math.max(largest, largestBytes);
+  }
+  return largest;
 }
 
 /** @param largestBytes no file is larger */

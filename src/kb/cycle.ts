@@ -21,6 +21,7 @@ import { Exchange, type Sight } from './exchange.js';
 import { hasRoomToSpare } from './free-space.js';
 import type { Hold } from './hold.js';
 import { integrate, type Integrated } from './integrate.js';
+import { blobsToIntegrate, filesInSight, withPromised } from './promised-objects.js';
 import { recordSync } from './last-sync.js';
 import type { NoteEntry } from './note-entry.js';
 import { carriesKey } from './note-id.js';
@@ -253,9 +254,13 @@ class Cycle {
     for (;;) {
       const { sight, guess } = await this.lookWhilePlanning(exchange, upstream);
       const landed = exchange.findLanded(sight.tip);
-      if (landed !== undefined && sight.tip !== undefined) return this.adopt(exchange, landed, sight.tip);
+      if (landed !== undefined && sight.tip !== undefined) {
+        await this.bringFiles(exchange, sight.tip, kb.objects);
+        return this.adopt(exchange, landed, sight.tip);
+      }
       if (this.isNowhere(sight.tip)) this.start ??= await this.findStart(exchange);
       const next = await this.planWithBatch(exchange, sight, guess, known);
+      await this.bringFiles(exchange, next.target, next.staged);
       if (next.target === undefined || !plan.push || next.target === sight.tip) {
         next.staged.persist();
         const isLanded = next.target === sight.tip;
@@ -311,7 +316,13 @@ class Cycle {
     known: Oid | undefined,
   ): Promise<Planned> {
     const { kb, batch } = this;
-    if (batch === undefined) return guess ?? this.planUpon(sight.tip, known, exchange);
+    const planAnew = async (): Promise<Planned> => {
+      if (kb.promisor !== undefined && sight.tip !== undefined)
+        await exchange.bringPromised(blobsToIntegrate(kb, this.localTip, sight.tip));
+      return withPromised(kb, () => this.planUpon(sight.tip, known, exchange), bring);
+    };
+    const bring = (oid: Oid): Promise<void> => exchange.bringPromised([oid]);
+    if (batch === undefined) return guess ?? planAnew();
     const wasInDoubt = batch.isInDoubt;
     if (wasInDoubt) this.settleInherited(batch, { tip: sight.tip });
     const isNew = this.mayPush && batch.takeWaiting();
@@ -321,8 +332,18 @@ class Cycle {
       const isWhole = (): boolean => kb.shallow().size === 0;
       await exchange.deepen(sight.tip, 'to look for the key', isWhole, ALL_AT_ONCE);
     }
-    if (guess === undefined || wasInDoubt || isBlind) return this.planUpon(sight.tip, known, exchange);
-    return isNew ? this.planRiders(guess, 'new') : guess;
+    if (guess === undefined || wasInDoubt || isBlind) return planAnew();
+    return isNew ? withPromised(kb, () => this.planRiders(guess, 'new'), bring) : guess;
+  }
+
+  /** The files that the target brings into sight must be here before anything moves. */
+  private async bringFiles(exchange: Exchange, target: Oid | undefined, source: ObjectSource): Promise<void> {
+    const { kb } = this;
+    if (kb.promisor === undefined || target === undefined || this.isAside) return;
+    const changes = diffTrees(source, this.worktreeTree(), readCommit(source, target).tree);
+    const wanted = filesInSight(kb, changes).filter((oid) => !source.has(oid));
+    await exchange.bringPromised(wanted);
+    for (const oid of wanted) if (!kb.objects.has(oid)) throw kb.objects.missing(oid);
   }
 
   /** @param at where the remote branch is; undefined: nobody can ask, and what was last seen there must do */
@@ -623,7 +644,12 @@ class Cycle {
     if (this.isNowhere(undefined)) this.start ??= startAsLastSeen(this.kb, this.upstream);
     const tip = this.localTip;
     const together = { tip, pulled: 0, merged: [], settled: [], rewritten: false };
-    const next = await this.planEdit(new StagedObjects(this.kb.objects), together);
+    // Nobody is asked here: what was left with the remote cannot be had.
+    const next = await withPromised(
+      this.kb,
+      () => this.planEdit(new StagedObjects(this.kb.objects), together),
+      (oid) => Promise.resolve(this.kb.objects.giveUpOn(oid)),
+    );
     next.staged.persist();
     if (next.target !== undefined) {
       this.batch?.record('local', next.target);

@@ -9,6 +9,7 @@ import { connect } from './connect.js';
 import { deepenUntil, type DeepeningSteps } from './deepen.js';
 import { fetchObjects } from './fetch-objects.js';
 import type { Kb, Upstream } from './open.js';
+import { fetchPromised, onlyHere } from './promised-objects.js';
 
 export interface ExchangeRules {
   readonly operation: string;
@@ -124,7 +125,7 @@ export class Exchange {
       from: from ?? null,
       to,
       objects,
-      oids: [...objectsToSend(objects, { commits: newestFirst, known: kb.objects }, [])],
+      oids: onlyHere(kb, objects, [...objectsToSend(objects, { commits: newestFirst, known: kb.objects }, [])]),
       shallow,
       fence: rules.fence,
       who: rules.who,
@@ -151,6 +152,11 @@ export class Exchange {
         if (this.doubtful.length >= MAX_LOST_REPLIES) throw outcome.cause;
         return undefined;
     }
+  }
+
+  /** Fetches what a partial clone left with the remote (one request; none where all of it is here). */
+  async bringPromised(oids: Iterable<Oid>): Promise<void> {
+    if (this.kb.promisor !== undefined) await fetchPromised(this.kb, this.remote, oids);
   }
 
   /** Waits before the next try. @throws KbError E_NETWORK when the time is up; E_UNSAFE_STATE when pulling is off */

@@ -13,6 +13,7 @@ import type { FileVersion } from './merge-edit.js';
 import { existingPath, folderOf, requireRegular } from './note-path.js';
 import type { Kb } from './open.js';
 import { findBarrier, findOtherSpelling } from './place.js';
+import { withPromised } from './promised-objects.js';
 import { requireNothingInTheWay } from './safe-state.js';
 import { openTipView } from './tip-view.js';
 
@@ -39,7 +40,7 @@ export function openForEdit(kb: Kb, path: string): Promise<Opened> {
     const landed = await pull(kb, hold);
     const { oid: commit, branch } = kb.refs.head();
     return {
-      ...readFile(kb, commit, path),
+      ...(await withPromised(kb, () => readFile(kb, commit, path))),
       commit,
       branch: branch === undefined ? '' : shortName(branch),
       landed,

@@ -15,6 +15,7 @@ import { processWord } from '../lock/process-word.js';
 import { requireTrustedOwner } from './trusted-owner.js';
 import { locateKb } from './locate.js';
 import { noBranch } from './pinned.js';
+import { promisorOf, type Promisor } from './promisor.js';
 import { sparseCheckoutOf } from './sparse.js';
 import type { Surroundings } from './surroundings.js';
 
@@ -27,6 +28,8 @@ export interface Kb {
   readonly explainSettings: () => Setting[];
   readonly gitConfig: GitConfig;
   readonly objects: ObjectStore;
+  /** Of a partial clone; undefined: everything is here. */
+  readonly promisor: Promisor | undefined;
   readonly refs: Refs;
   readonly worktree: Worktree;
   /** Says whose lock files they are that this process takes from git. */
@@ -67,7 +70,7 @@ export async function openKbAt(surroundings: Surroundings, root: string, flags: 
   const { branch } = refs.head();
   const onBranch = branch === undefined ? {} : { branch: shortName(branch) };
   const gitConfig = GitConfig.load({ disk, gitDir, env, home: homeDirectory(env), ...onBranch });
-  requireKnownFormat(gitConfig, root);
+  const promisor = requireKnownFormat(gitConfig, root);
   const loaded = await loadSettings({ disk, env, kbRoot: root, gitConfig, flags });
   const worktree = new Worktree(disk, root, gitDir, {
     fileMode: gitConfig.getBoolean('core.filemode', true),
@@ -84,7 +87,8 @@ export async function openKbAt(surroundings: Surroundings, root: string, flags: 
     settings: loaded.settings,
     explainSettings: () => loaded.explain(),
     gitConfig,
-    objects: ObjectStore.open(disk, gitDir),
+    objects: ObjectStore.open(disk, gitDir, {}, promisor?.remoteName),
+    promisor,
     refs,
     worktree,
     lockMarks,
@@ -163,7 +167,7 @@ function requireOwnGitDirectory({ disk }: Surroundings, gitDir: string): void {
 }
 
 /** Source of the rules: Documentation/technical/repository-version.txt of git. */
-function requireKnownFormat(config: GitConfig, root: string): void {
+function requireKnownFormat(config: GitConfig, root: string): Promisor | undefined {
   const refuse = (what: string): never => {
     throw new KbError('E_UNSAFE_STATE', `${root} ${what}, which kb does not handle`, {
       hint: 'clone it anew with: kb clone URL',
@@ -181,7 +185,9 @@ function requireKnownFormat(config: GitConfig, root: string): void {
   if (format !== 'sha1') refuse(`uses ${format} object ids`);
   const storage = config.get('extensions.refstorage') ?? 'files';
   if (storage !== 'files') refuse(`keeps its refs as ${storage}`);
-  if (config.get('extensions.partialclone') !== undefined) refuse('is a partial clone');
+  const promisor = promisorOf(config);
+  if (typeof promisor === 'string') return refuse(promisor);
+  return promisor;
 }
 
 /** `{ key: value }`, or nothing when the value is undefined: what exactOptionalPropertyTypes asks for. */

@@ -19,6 +19,7 @@ import { holdKb, type Hold } from './hold.js';
 import { mend } from './mend.js';
 import { upstreamOf, type Kb, type Upstream } from './open.js';
 import { requireNotElsewhere } from './other-worktree.js';
+import { bringFiles, withPromised } from './promised-objects.js';
 import { takeSnapshot } from './run/snapshot.js';
 import { requireNothingInTheWay, requireSafeState } from './safe-state.js';
 import { switchFiles } from './switch-files.js';
@@ -122,7 +123,8 @@ class Switching {
     }
     requireNotElsewhere(kb, ref);
     const { commit, isNew } = await this.findBranch(head.oid);
-    const plan = this.plan(index, head.oid, commit);
+    await bringFiles(kb, treeOf(kb, head.oid), treeOf(kb, commit));
+    const plan = await withPromised(kb, () => this.plan(index, head.oid, commit));
     const upstream = upstreamOf(kb, request.branch);
     if (isNew && upstream !== undefined) trackUpstream(kb, request.branch, upstream);
     const createdFrom = request.create || upstream === undefined ? 'HEAD' : shortName(upstream.tracking);

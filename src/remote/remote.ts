@@ -35,6 +35,8 @@ export interface FetchRequest {
    * `depth` or `deepenTo`. A remote that cannot do this may send all.
    */
   readonly deepenBy?: number;
+  /** What the pack may leave out, such as `blob:none` (git-rev-list(1), `--filter`). A remote that cannot do it sends all. */
+  readonly filter?: string;
   /** Gets the raw bytes of the pack, in order. What it throws ends the fetch and is passed on. */
   readonly sink: { write(chunk: Uint8Array): void };
   readonly onProgress?: (progress: FetchProgress) => void;
@@ -84,6 +86,12 @@ export interface Remote {
   discover(intent: 'read' | 'write', prefixes: readonly string[]): Promise<Discovery>;
   /** @throws KbError E_NETWORK, E_AUTH; whatever the sink throws */
   fetch(request: FetchRequest): Promise<FetchResult>;
+  /**
+   * Whether the remote heeds {@link FetchRequest.filter}, and gives single objects afterwards (at most one request).
+   * Without this it does not.
+   * @throws KbError E_NETWORK, E_AUTH
+   */
+  canFilter?(): Promise<boolean>;
   /**
    * Moves one ref by compare-and-swap; never by force.
    * @throws KbError E_NETWORK, E_AUTH: only when nothing can have changed on the remote

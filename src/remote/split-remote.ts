@@ -33,6 +33,10 @@ export class SplitRemote implements Remote {
     return this.#current.fetch(request);
   }
 
+  async canFilter(): Promise<boolean> {
+    return (await this.#current.canFilter?.()) ?? false;
+  }
+
   push(request: PushRequest): Promise<PushOutcome> {
     return this.pushing.push(request);
   }

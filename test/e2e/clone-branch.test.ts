@@ -52,8 +52,10 @@ describe.skipIf(!nativeGit.available)('kb clone --branch (needs native git)', ()
     expect(existsSync(join(root, 'none'))).toBe(false);
   });
 
-  it('takes no tag for a branch', async () => {
-    const run = await kb(root, ['clone', '--branch', 'v1', 'remote.git', 'tag', '--json']);
-    expect(run.json()).toMatchObject({ error: { code: 'E_USAGE' } });
+  it('takes no tag for a branch: the KB is read-only, and says so', async () => {
+    const run = await kbOk(root, ['clone', '--branch', 'v1', 'remote.git', 'tag', '--json']);
+    expect(run.json()).toMatchObject({ branch: null, head: git(remote, ['rev-parse', 'v1^{commit}']).trim() });
+    const note = await kb(join(root, 'tag'), ['note', 'one more', '--json']);
+    expect(note.json()).toMatchObject({ error: { code: 'E_UNSAFE_STATE', details: { pinned: 'v1' } } });
   });
 });

@@ -197,6 +197,21 @@ export const SCENARIOS: readonly Scenario[] = [
     lands: 'always',
   },
   {
+    name: 'a sync in a partial clone',
+    prepare: async ({ site }) => {
+      await startKb(site);
+      rmSync(site.kb, { recursive: true });
+      git(site.remote, ['config', 'uploadpack.allowFilter', 'true']);
+      git(site.root, ['clone', '-q', '--filter=blob:none', '--no-checkout', `file://${site.remote}`, site.kb]);
+      git(site.kb, ['sparse-checkout', 'set', 'inbox']);
+      git(site.kb, ['checkout', '-q', 'main']);
+      localEdits(site);
+      pushFromElsewhere(site, remoteEdits);
+    },
+    act: (_stage, { world }) => syncOnce(world),
+    lands: 'always',
+  },
+  {
     name: 'init with a new remote',
     prepare: ({ site }) => {
       mkdirSync(site.home, { recursive: true });

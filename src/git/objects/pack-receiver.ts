@@ -36,6 +36,11 @@ export interface ReceiveOptions {
   readonly onProgress?: (progress: ReceiveProgress) => void;
   /** A pack with fewer objects is unpacked into loose ones, as git does (`fetch.unpackLimit`). Default 100. */
   readonly keepLooseUnder?: number;
+  /**
+   * The pack came from a remote that has promised what its objects refer to and is not here: it is kept as a pack, and
+   * marked as git marks it, with this text (`.promisor`).
+   */
+  readonly promisor?: string;
 }
 
 export interface ReceivedPack {
@@ -187,7 +192,8 @@ class StreamingReceiver implements PackReceiver {
     // a pack without objects has nothing to publish
     const loose =
       objectCount === 0 ||
-      (objectCount < (this.options.keepLooseUnder ?? 100) &&
+      (this.options.promisor === undefined &&
+        objectCount < (this.options.keepLooseUnder ?? 100) &&
         Math.max(this.received, this.blobBytes) <= LOOSE_PACK_BYTES);
     const oids =
       objectCount > FEW_OIDS ? undefined : Array.from({ length: objectCount }, (_, index) => table.oid(index));
@@ -559,6 +565,17 @@ class StreamingReceiver implements PackReceiver {
     );
   }
 
+  /** In its place at once: that the file is there is all that counts, and without its pack it means nothing. */
+  private mark(path: string, text: string): void {
+    const descriptor = this.disk.openSync(path, 'w');
+    try {
+      writeFully(this.disk, descriptor, Buffer.from(text));
+      this.disk.fsyncSync(descriptor);
+    } finally {
+      this.disk.closeSync(descriptor);
+    }
+  }
+
   /** Pack first, index last: an index is what makes a pack visible. */
   private publish(descriptor: number, trailer: Buffer, index: Buffer): void {
     const { disk } = this;
@@ -573,6 +590,9 @@ class StreamingReceiver implements PackReceiver {
       } finally {
         disk.closeSync(indexDescriptor);
       }
+      // Before the pack can be seen: without its mark what it refers to would count as lost.
+      const { promisor } = this.options;
+      if (promisor !== undefined) this.mark(`${name}.promisor`, promisor);
       disk.renameSync(this.temporary, `${name}.pack`);
       disk.renameSync(temporaryIndex, `${name}.idx`);
     } catch (error) {

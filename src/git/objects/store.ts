@@ -14,6 +14,7 @@ import {
   type ObjectType,
 } from './object.js';
 import { ObjectCache } from './object-cache.js';
+import { promisedObject } from './promised.js';
 import { otherContent, PackFile, PackVanished } from './pack-file.js';
 import { receivePack, type PackReceiver, type ReceiveOptions } from './pack-receiver.js';
 
@@ -39,11 +40,14 @@ export class ObjectStore implements ObjectSource {
   private readonly recent = new ObjectCache(RECENT_BYTES);
   private readonly loose: LooseObjects;
   private readonly objectsDirectory: string;
+  /** Promised, asked for, and not to be had. */
+  private readonly givenUp = new Set<Oid>();
 
   private constructor(
     private readonly disk: Disk,
     gitDir: string,
     readonly limits: ObjectLimits,
+    private readonly promisor: string | undefined,
   ) {
     this.objectsDirectory = `${gitDir}/objects`;
     this.loose = new LooseObjects(disk, this.objectsDirectory, limits, this.inflater);
@@ -51,9 +55,10 @@ export class ObjectStore implements ObjectSource {
 
   /**
    * @param gitDir the directory that holds `objects/`
+   * @param promisor the remote that gives what is missing, in a partial clone
    * @throws KbError E_UNSAFE_STATE when objects are borrowed from another repository (alternates)
    */
-  static open(disk: Disk, gitDir: string, limits: Partial<ObjectLimits> = {}): ObjectStore {
+  static open(disk: Disk, gitDir: string, limits: Partial<ObjectLimits> = {}, promisor?: string): ObjectStore {
     const alternates = readFileIfExists(disk, `${gitDir}/objects/info/alternates`);
     if (
       alternates !== undefined &&
@@ -70,7 +75,7 @@ export class ObjectStore implements ObjectSource {
         },
       );
     }
-    return new ObjectStore(disk, gitDir, { ...DEFAULT_LIMITS, ...limits });
+    return new ObjectStore(disk, gitDir, { ...DEFAULT_LIMITS, ...limits }, promisor);
   }
 
   read(oid: Oid): GitObject {
@@ -79,8 +84,14 @@ export class ObjectStore implements ObjectSource {
     throw this.missing(oid);
   }
 
+  /** Nobody needs to try to fetch this one: its absence is an error from now on. */
+  giveUpOn(oid: Oid): void {
+    this.givenUp.add(oid);
+  }
+
   /** The error for an object that is needed and not there. */
   missing(oid: Oid): KbError {
+    if (this.promisor !== undefined) return promisedObject(oid, this.promisor, this.givenUp.has(oid));
     return new KbError('E_CORRUPT', `object ${oid} is missing from ${this.objectsDirectory}`, { details: { oid } });
   }
 

@@ -108,6 +108,12 @@ class HttpRemote implements Remote {
     return this.#readWhole(reply, Infinity, (packets) => readFetchReplyV0(packets, request, this.displayUrl));
   }
 
+  async canFilter(): Promise<boolean> {
+    const { version, capabilities } = await this.#knownUploadPack();
+    if (version === 2) return capabilities.all('fetch').some((value) => value.split(' ').includes('filter'));
+    return capabilities.has('filter') && capabilities.has('allow-reachable-sha1-in-want');
+  }
+
   async push(request: PushRequest): Promise<PushOutcome> {
     await this.#rest;
     const { capabilities } = (this.#receivePack ??= await this.#advertisement('git-receive-pack'));

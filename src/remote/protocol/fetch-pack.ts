@@ -39,13 +39,19 @@ export function fetchRequestV2(request: FetchRequest, agent: string): Buffer {
  */
 export function fetchRequestV0(wanted: FetchRequest, agent: string, capabilities: Capabilities): Buffer {
   if (!capabilities.has('side-band-64k')) throw tooOld('side-band-64k');
-  const { deepenBy, ...others } = wanted;
-  // Counted from the tips, a small number would cut off what is here already.
-  const request: FetchRequest =
-    deepenBy === undefined || capabilities.has(DEEPEN_RELATIVE) ? wanted : { ...others, deepenTo: 'full' };
+  const { deepenBy, filter, ...others } = wanted;
+  const canFilter = capabilities.has('filter');
+  const request: FetchRequest = {
+    ...others,
+    ...(filter === undefined || !canFilter ? {} : { filter }),
+    // Counted from the tips, a small number would cut off what is here already.
+    ...(deepenBy === undefined ? {} : capabilities.has(DEEPEN_RELATIVE) ? { deepenBy } : { deepenTo: 'full' }),
+  };
   const needsShallow = request.shallow.size > 0 || isDeepening(request);
   if (needsShallow && !capabilities.has('shallow')) throw tooOld('shallow');
-  const words = ['side-band-64k', ...features(request)].filter((word) => capabilities.has(word));
+  const words = ['side-band-64k', ...features(wanted), ...(filter === undefined ? [] : ['filter'])].filter(
+    (word) => capabilities.has(word) && (word !== 'thin-pack' || filter === undefined || canFilter),
+  );
   if (capabilities.has('agent')) words.push(`agent=${agent}`);
   return Buffer.concat([
     ...request.wants.map((oid, index) => pktLine(`want ${oid}${index === 0 ? ` ${words.join(' ')}` : ''}\n`)),
@@ -104,7 +110,8 @@ export async function readFetchReplyV0(
 
 function features(request: FetchRequest): string[] {
   return [
-    'thin-pack',
+    // Against files that were left out nothing can be rebuilt; where no file is sent at all, none is a base.
+    ...(request.filter === undefined || request.filter === 'blob:none' ? ['thin-pack'] : []),
     'ofs-delta',
     ...(request.onProgress === undefined ? ['no-progress'] : []),
     ...(request.deepenBy === undefined ? [] : [DEEPEN_RELATIVE]),
@@ -112,10 +119,12 @@ function features(request: FetchRequest): string[] {
 }
 
 function shallowLines(request: FetchRequest): Buffer[] {
+  const filter = request.filter === undefined ? [] : [pktLine(`filter ${request.filter}\n`)];
   const depth = request.deepenTo === 'full' ? WHOLE_HISTORY : (request.deepenBy ?? request.depth);
   return [
     ...[...request.shallow].map((oid) => pktLine(`shallow ${oid}\n`)),
     ...(depth === undefined ? [] : [pktLine(`deepen ${depth}\n`)]),
+    ...filter,
   ];
 }
 

@@ -36,13 +36,31 @@ describe('openKb', () => {
     ['reftable', '[core]\nrepositoryformatversion = 1\n[extensions]\nrefStorage = reftable', /reftable/],
     ['a work tree elsewhere', '[core]\nworktree = ../other', /core\.worktree/],
     ['a sparse checkout by patterns', '[core]\nsparseCheckout = true', /sparse checkout by patterns/],
-    ['a partial clone', '[extensions]\npartialClone = origin', /partial clone/],
+    [
+      'a partial clone without trees',
+      '[remote "origin"]\npromisor = true\npartialclonefilter = tree:0',
+      /partial clone by "tree:0"/,
+    ],
+    [
+      'a partial clone of several remotes',
+      '[extensions]\npartialClone = origin\n[remote "other"]\npromisor = true',
+      /several remotes/,
+    ],
   ])('refuses %s', async (_what, text, message) => {
     configure(text);
     await expect(open()).rejects.toMatchObject({
       code: 'E_UNSAFE_STATE',
       message: expect.stringMatching(message) as string,
     });
+  });
+
+  it.each([
+    ['[remote "origin"]\npromisor = true\npartialclonefilter = blob:none', 'blob:none'],
+    ['[remote "origin"]\npartialclonefilter = blob:limit=1m', 'blob:limit=1m'],
+    ['[extensions]\npartialClone = origin', 'blob:none'],
+  ])('knows a partial clone: %j', async (text, filter) => {
+    configure(text);
+    expect((await open()).promisor).toEqual({ remoteName: 'origin', filter });
   });
 
   it('heeds the configuration per work tree', async () => {
