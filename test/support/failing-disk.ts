@@ -57,7 +57,9 @@ export class FailingDisk {
   ) {
     this.disk = new Proxy(base, {
       get: (target, name: string, receiver: unknown) => {
-        const call = Reflect.get(target, name, receiver) as (...args: unknown[]) => unknown;
+        const call = Reflect.get(target, name, receiver) as ((...args: unknown[]) => unknown) | undefined;
+        // What this disk cannot do (roam) must be seen to be missing.
+        if (call === undefined) return undefined;
         return (...args: unknown[]) => {
           // The system closes the files of a process that was killed.
           if (this.isKilled && name !== 'closeSync') throw new Killed();
