@@ -53,9 +53,17 @@ function readHeaders(lines: readonly string[]): [string, string][] {
     if (/^(content-length|transfer-encoding|connection)$/i.test(name)) continue;
     registerSecret(value);
     for (const word of value.split(/\s+/)) if (word.length >= 8) registerSecret(word);
+    registerPassword(value);
     headers.push([name, value]);
   }
   return headers;
+}
+
+/** A server that decodes `Authorization: Basic …` and says it back must not get the password printed (RFC 7617). */
+function registerPassword(value: string): void {
+  const [, encoded] = /^basic\s+([A-Za-z0-9+/=_-]+)$/i.exec(value) ?? [];
+  const [, password = ''] = /^[^:]*:(.+)$/s.exec(Buffer.from(encoded ?? '', 'base64').toString()) ?? [];
+  if (password !== '') registerSecret(password);
 }
 
 function redirectsOf(value: string | undefined): Preferences['redirects'] {

@@ -26,7 +26,7 @@ export async function statusError(reply: Reply, context: StatusContext): Promise
     case 401:
       return new KbError('E_AUTH', `${displayUrl} wants other credentials: ${sent}${said}`, {
         details,
-        hint: `see which would be used, and what is wrong: kb doctor ${displayUrl}`,
+        hint: 'see where credentials may stand, and in which order they are tried: kb help auth',
       });
     case 403:
       return forbidden(reply, displayUrl, sent, explanation, details);
