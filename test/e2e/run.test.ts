@@ -120,7 +120,7 @@ describe.skipIf(!nativeGit.available)('kb run (needs native git)', () => {
     ['no command after the dashes', ['--'], 2],
     ['no dashes before the command', [process.execPath, '-v'], 2],
     ['an unknown flag', ['--bogus', '--', 'x'], 2],
-    ['a flag that does not exist yet', ['--session-branch', 'x', '--', 'x'], 2],
+    ['a session branch that is not checked out', ['--session-branch', 'x', '--', 'x'], 7],
     ['a timeout that is none', ['--timeout', 'soon', '--', 'x'], 2],
     ['a rate limit that is none', ['--rate-limit', '5', '--', 'x'], 2],
     ['a folder outside', ['--cwd', '..', '--', 'x'], 2],
