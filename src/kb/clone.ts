@@ -6,16 +6,15 @@ import { loadSettings, parseDuration, type Settings } from '../config/settings.j
 import { asStorageError, isErrno } from '../disk/durable.js';
 import type { Disk } from '../disk/disk.js';
 import { KbError } from '../errors.js';
-import { asRefName, branchRef, EMPTY_TREE, shortName, type Oid, type RefName } from '../git/ids.js';
-import { GitIndex, IndexLock } from '../git/index/index-file.js';
+import { asRefName, branchRef, shortName, type Oid, type RefName } from '../git/ids.js';
+import { GitIndex } from '../git/index/index-file.js';
 import { initRepository, probeVolume, type VolumeTraits } from '../git/init-repository.js';
 import { readCommit } from '../git/objects/commit.js';
 import { writeShallow } from '../git/objects/history.js';
 import { ObjectStore, type ReceivedPack } from '../git/objects/store.js';
-import { diffTrees, type TreeChange } from '../git/objects/tree-diff.js';
 import { Refs } from '../git/refs/refs.js';
 import { withPauses } from '../git/steps.js';
-import { findCollisions } from '../git/worktree/collisions.js';
+import type { Rest } from '../git/worktree/fresh-checkout.js';
 import { GITLINK } from '../git/worktree/modes.js';
 import type { BlobSource } from '../git/worktree/apply.js';
 import type { SparseCone } from '../git/worktree/sparse-cone.js';
@@ -27,6 +26,7 @@ import type { Discovery, Remote } from '../remote/remote.js';
 import { parseRemoteUrl, type RemoteUrl } from '../remote/url.js';
 import { remoteOptions, userGitConfig } from './connect.js';
 import { typedRemote, type TypedRemote } from './remote-address.js';
+import { CloneCheckout } from './clone-checkout.js';
 import { CloneRecord, lookAtClone } from './clone-record.js';
 import { CloneStage, finishCompleteStage, hasCompleteStage, isLeftover, removeStages } from './clone-stage.js';
 import { measureDisk } from './disk-use.js';
@@ -274,12 +274,17 @@ interface Filling {
 }
 
 async function fill(filling: Filling): Promise<void> {
-  const { surroundings, order, stage, remote, ref, commit } = filling;
+  const { surroundings, order, stage, remote, ref, commit, traits, cone, space } = filling;
   const { disk } = surroundings;
   const objects = ObjectStore.open(disk, stage.gitDir);
+  const settings = { ...traits, trustCtime: true, ...optional('cone', cone && ((): SparseCone => cone)) };
+  const worktree = new Worktree(disk, stage.tree, stage.gitDir, settings);
+  const checkout = new CloneCheckout(worktree, commit, order.depth === 1, space?.blockBytes ?? 1, () =>
+    space?.follow(0, 0, checkout.onDisk.files),
+  );
   try {
-    const { largestBytes } = await receive(filling, objects);
-    await checkOut(filling, objects, largestBytes);
+    const { largestBytes } = await receive(filling, objects, checkout);
+    await checkOut(filling, objects, checkout, largestBytes);
     const refs = Refs.open(disk, stage.gitDir);
     const who = `kb <kb@localhost> ${Math.floor(surroundings.clock.wall() / 1000)} +0000`;
     const message = `clone: from ${remote.displayUrl}`;
@@ -291,21 +296,27 @@ async function fill(filling: Filling): Promise<void> {
     });
     refs.update({ name: ref, to: commit, expected: null, message, who });
   } finally {
+    await checkout.close();
     objects.close();
   }
 }
 
-async function receive(filling: Filling, objects: ObjectStore): Promise<ReceivedPack> {
+async function receive(filling: Filling, objects: ObjectStore, checkout: CloneCheckout): Promise<ReceivedPack> {
   const { surroundings, order, stage, remote, commit, space, meter, signal } = filling;
   const { disk, clock } = surroundings;
   const receiver = objects.receivePack({
     keepLooseUnder: 0,
-    beforeWrite: (bytes, received) => space?.follow(received, bytes),
+    beforeWrite: (bytes, received) => {
+      const { written, soon, files } = checkout.onDisk;
+      space?.follow(received + written, bytes + soon, files);
+    },
     onProgress: ({ phase, objects: done, total, bytes, blobBytes }) => {
+      const { written, soon, files } = checkout.onDisk;
       // Of one commit every file will be written out; of a longer history only some.
-      space?.follow(bytes, order.depth === 1 ? blobBytes : 0);
+      space?.follow(bytes + written, Math.max(soon, order.depth === 1 ? blobBytes - written : 0), files);
       meter.follow(phase, { done, total, bytes });
     },
+    onObject: (oid, type, data) => checkout.take(oid, type, data),
   });
   try {
     const fetched = await remote.fetch({
@@ -325,41 +336,33 @@ async function receive(filling: Filling, objects: ObjectStore): Promise<Received
 }
 
 /** @param largestBytes no file is larger */
-async function checkOut(filling: Filling, objects: ObjectStore, largestBytes: number): Promise<void> {
-  const { surroundings, stage, commit, traits, cone, space, meter, signal } = filling;
-  const { disk, clock } = surroundings;
+async function checkOut(
+  filling: Filling,
+  objects: ObjectStore,
+  checkout: CloneCheckout,
+  largestBytes: number,
+): Promise<void> {
+  const { surroundings, stage, commit, cone, space, meter, signal } = filling;
+  const { clock } = surroundings;
   objects.refresh();
-  const tree = readCommit(objects, commit).tree;
-  const changes = diffTrees(objects, EMPTY_TREE, tree);
+  const { tree } = readCommit(objects, commit);
   if (cone !== undefined) requireFolders(objects, tree, cone, surroundings.report);
-  const wanted = cone === undefined ? changes : changes.filter(({ path }) => cone.has(path));
-  if (traits.ignoreCase || traits.precomposeUnicode) requireNoCollisions(wanted.map(({ path }) => path));
-  if (space !== undefined) requireRoom(surroundings, space, stage, objects, wanted, largestBytes);
-  const settings = { ...traits, trustCtime: true, ...optional('cone', cone && ((): SparseCone => cone)) };
-  const worktree = new Worktree(disk, stage.tree, stage.gitDir, settings);
+  const rest = checkout.rest(objects, tree);
+  if (space !== undefined) requireRoom(surroundings, space, stage, objects, rest, largestBytes);
   const source: BlobSource = {
     read: (oid) => objects.read(oid),
     find: (oid) => objects.find(oid),
     has: (oid) => objects.has(oid),
     readBlob: (oid) => objects.readBlobJustReceived(oid),
   };
-  const steps = worktree.applyInSteps(changes, source, {
-    durable: false,
-    isFresh: true,
-    signal,
-    onFile: (done, total, bytes) => {
-      space?.follow(bytes);
-      meter.follow('checking out', { done, total, bytes });
-    },
+  const steps = checkout.finish(source, ({ done, total, bytes }) => {
+    const { written, soon, files } = checkout.onDisk;
+    space?.follow(written, soon, files);
+    meter.follow('checking out', { done, total, bytes });
   });
-  const entries = await withPauses(steps, () => clock.monotonic(), signal);
+  await withPauses(steps, () => clock.monotonic(), signal);
   objects.close(); // its caches were for the files; the index needs the memory now, and opens the trees again
-  const lock = IndexLock.acquire(disk, stage.gitDir);
-  try {
-    lock.commit(entries, { source: objects, root: tree });
-  } finally {
-    lock.release();
-  }
+  checkout.writeIndex(objects, tree);
 }
 
 /**
@@ -372,22 +375,22 @@ function requireRoom(
   space: FreeSpace,
   stage: CloneStage,
   objects: ObjectStore,
-  changes: readonly TreeChange[],
+  { files, missing }: Rest,
   largestBytes: number,
 ): void {
   const { repoBytes, freeBytes } = measureDisk(disk, stage.tree, stage.gitDir);
   const onDisk = (size: number): number => Math.ceil(size / space.blockBytes) * space.blockBytes;
-  let needed = changes.length * onDisk(largestBytes);
+  let needed = files * onDisk(largestBytes);
   if (freeBytes - needed < 3 * repoBytes + space.reserve) {
     needed = 0;
-    for (const { after } of changes) {
-      if (after === undefined || after.mode === GITLINK) continue;
-      const header = objects.header(after.oid);
-      if (header === undefined) throw objects.missing(after.oid);
+    for (const { oid, mode } of missing) {
+      if (mode === GITLINK) continue;
+      const header = objects.header(oid);
+      if (header === undefined) throw objects.missing(oid);
       needed += onDisk(header.size);
     }
   }
-  space.require(needed, changes.length);
+  space.require(needed, files);
   if (freeBytes - needed >= 3 * repoBytes) return;
   report({
     kind: 'warning',
@@ -424,17 +427,6 @@ function writeRemoteConfig(disk: Disk, gitDir: string, request: CloneOrder, ref:
       [`branch.${branch}.merge`, ref],
     ]),
   );
-}
-
-/** On a volume that folds names, one of the files would silently take the other's place. */
-function requireNoCollisions(paths: Parameters<typeof findCollisions>[0]): void {
-  const collisions = findCollisions(paths);
-  if (collisions.length === 0) return;
-  const named = collisions.slice(0, 3).map((group) => group.join(' and '));
-  throw new KbError('E_UNSAFE_STATE', `this volume cannot tell apart: ${named.join('; ')}`, {
-    hint: 'clone onto a case-sensitive volume, or rename the files where both are visible',
-    details: { collisions: collisions.slice(0, 100) },
-  });
 }
 
 /**
