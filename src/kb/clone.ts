@@ -35,6 +35,7 @@ import { noSuchBranch } from './no-such-branch.js';
 import { openKbAt, optional, type Kb } from './open.js';
 import { ProgressMeter } from './progress-meter.js';
 import { coneOf, countFilesHere, requireFolders, writeSparseCheckout } from './sparse.js';
+import { sshCommandWith, type SshFiles, userSshSettings } from './ssh-settings.js';
 import { StopSignal } from './stop-signal.js';
 import type { Surroundings } from './surroundings.js';
 
@@ -56,6 +57,8 @@ export interface CloneRequest {
   readonly lockTimeout?: string;
   /** Allow credentials over plain http to other machines. */
   readonly insecure: boolean;
+  /** Files for ssh; also kept for later, in the clone's `.git/config`. */
+  readonly ssh?: SshFiles;
 }
 
 export interface CloneResult {
@@ -90,6 +93,8 @@ export interface ClonePlan extends TypedRemote {
   readonly directory: string;
   readonly timeoutMs: number;
   readonly startMs: number;
+  /** `core.sshCommand` of the clone, where the request asks for one of its own. */
+  readonly sshCommand: string | undefined;
 }
 
 /** @throws KbError E_USAGE, E_NO_KB when the directory holds something else */
@@ -110,7 +115,8 @@ export async function planClone(surroundings: Surroundings, request: CloneReques
   if (request.sparse !== undefined) coneOf(request.sparse);
   if (request.name !== undefined) requireFreeName(disk, env, request.name, directory);
   if (!hasCompleteStage(disk, directory)) requireUsable(disk, directory, url);
-  return { settings, url, configuredUrl, directory, timeoutMs: parseDuration(request.timeout), startMs };
+  const sshCommand = sshCommandWith(surroundings, request.ssh ?? {}, url, userSshSettings(surroundings).command);
+  return { settings, url, configuredUrl, directory, timeoutMs: parseDuration(request.timeout), startMs, sshCommand };
 }
 
 /**
@@ -215,6 +221,7 @@ async function cloneInto(surroundings: Surroundings, order: CloneOrder, record: 
     stage = CloneStage.make(disk, directory);
     remote = await openRemote(url, {
       ...remoteOptions(surroundings, { gitConfig: userGitConfig(surroundings), settings, remoteName: settings.remote }),
+      ssh: () => ({ ...userSshSettings(surroundings), ...optional('command', order.sshCommand) }),
       timeoutMs,
       insecure: order.insecure,
       signal,
@@ -252,7 +259,7 @@ async function cloneInto(surroundings: Surroundings, order: CloneOrder, record: 
   } finally {
     clearTimeout(timer);
     stop.release();
-    remote?.close();
+    await remote?.close();
   }
 }
 
@@ -423,6 +430,7 @@ function writeRemoteConfig(disk: Disk, gitDir: string, request: CloneOrder, ref:
       [`remote.${name}.url`, request.configuredUrl],
       [`remote.${name}.fetch`, `+${ref}:refs/remotes/${name}/${branch}`],
       ...(request.insecure ? [[`remote.${name}.kbInsecure`, 'true'] as const] : []),
+      ...(request.sshCommand === undefined ? [] : [['core.sshCommand', request.sshCommand] as const]),
       [`branch.${branch}.remote`, name],
       [`branch.${branch}.merge`, ref],
     ]),

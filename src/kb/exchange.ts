@@ -170,8 +170,8 @@ export class Exchange {
     });
   }
 
-  close(): void {
-    this.remote.close();
+  close(): Promise<void> {
+    return this.remote.close();
   }
 
   /**

@@ -89,7 +89,8 @@ export interface Remote {
    * @throws KbError E_NETWORK, E_AUTH: only when nothing can have changed on the remote
    */
   push(request: PushRequest): Promise<PushOutcome>;
-  /** HTTP requests made so far; 0 for a local remote. */
+  /** HTTP requests, or ssh connections, made so far; 0 for a local remote. */
   readonly requests: number;
-  close(): void;
+  /** Resolves when nothing that was started for it runs any more, soon in any case; never rejects. */
+  close(): Promise<void>;
 }

@@ -37,8 +37,7 @@ export class SplitRemote implements Remote {
     return this.pushing.push(request);
   }
 
-  close(): void {
-    this.reading.close();
-    this.pushing.close();
+  async close(): Promise<void> {
+    await Promise.all([this.reading.close(), this.pushing.close()]);
   }
 }

@@ -137,8 +137,9 @@ class HttpRemote implements Remote {
     return outcome;
   }
 
-  close(): void {
+  close(): Promise<void> {
     this.session.close();
+    return Promise.resolve();
   }
 
   async #pushRejected(reply: Reply, delivery: Delivery): Promise<PushOutcome> {
