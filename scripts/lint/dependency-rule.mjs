@@ -33,6 +33,7 @@ const PACKAGES = {
   yaml: ['config', 'kb', 'merge'],
   '@oclif/core': ['cli', 'commands'],
   ora: ['cli', 'commands'],
+  chalk: ['cli', 'commands'],
 };
 
 /**
