@@ -125,8 +125,13 @@ export function removeTree(disk: Disk, path: string): void {
   disk.rmdirSync(path);
 }
 
+/**
+ * Whether the error has one of these codes; without codes, whether a call to the system failed, with whatever code.
+ * (A KbError has a code too, but no system call.)
+ */
 export function isErrno(error: unknown, ...codes: string[]): error is NodeJS.ErrnoException {
-  return error instanceof Error && 'code' in error && codes.includes(String(error.code));
+  if (!(error instanceof Error) || !('code' in error)) return false;
+  return codes.length === 0 ? 'syscall' in error : codes.includes(String(error.code));
 }
 
 const STORAGE_REASONS: Record<string, string> = {

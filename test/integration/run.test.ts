@@ -323,6 +323,11 @@ describe.skipIf(!nativeGit.available)('kb run (needs native git)', () => {
       expect(error.message).toMatch(/; nothing was run$/);
     });
 
+    it('of a program that is not executable says so', async () => {
+      const error = await runFailing(site, '', { command: ['./diary.md'] });
+      expect(error.message).toBe('"./diary.md" could not be started: it is not executable; nothing was run');
+    });
+
     it('of an argument with a NUL nothing is run', async () => {
       expect(await runFailing(site, '', { command: ['echo', 'a\0b'] })).toMatchObject({ code: 'E_USAGE' });
     });

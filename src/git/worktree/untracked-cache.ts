@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { Stats } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { OPEN_PLAINLY, type Disk } from '../../disk/disk.js';
-import { removeFile, temporaryName, writeFully } from '../../disk/durable.js';
+import { isErrno, removeFile, temporaryName, writeFully } from '../../disk/durable.js';
 import type { FolderItem } from './folder-listing.js';
 
 const FORMAT = 'kb-untracked 1';
@@ -151,19 +151,14 @@ export class UntrackedCache {
       }
       disk.renameSync(temporary, file);
     } catch (error) {
-      if (!isFromDisk(error)) throw error;
+      if (!isErrno(error)) throw error;
       try {
         removeFile(disk, temporary);
       } catch (second) {
-        if (!isFromDisk(second)) throw second; // swept by age, like every temporary file
+        if (!isErrno(second)) throw second; // swept by age, like every temporary file
       }
     }
   }
-}
-
-/** Whatever the file system says against it: the scan goes without. */
-function isFromDisk(error: unknown): boolean {
-  return error instanceof Error && 'syscall' in error;
 }
 
 function isSameState(a: FolderState, b: FolderState): boolean {
@@ -207,7 +202,7 @@ function readOwn(disk: Disk, { file, uid, wall }: UntrackedCacheOptions): Buffer
   try {
     descriptor = disk.openSync(file, OPEN_PLAINLY);
   } catch (error) {
-    if (isFromDisk(error)) return undefined;
+    if (isErrno(error)) return undefined;
     throw error;
   }
   try {
@@ -216,7 +211,7 @@ function readOwn(disk: Disk, { file, uid, wall }: UntrackedCacheOptions): Buffer
     if (!stats.isFile() || !isOwn || stats.size > MAX_BYTES || stats.mtimeMs > wall() + CLOCK_STEP_MS) return undefined;
     return disk.readFileSync(descriptor);
   } catch (error) {
-    if (isFromDisk(error)) return undefined;
+    if (isErrno(error)) return undefined;
     throw error;
   } finally {
     disk.closeSync(descriptor);
