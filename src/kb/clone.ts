@@ -303,7 +303,6 @@ async function fill(filling: Filling): Promise<void> {
   const objects = ObjectStore.open(disk, stage.gitDir);
   try {
     const { largestBytes } = await receive(filling, objects);
-    objects.refresh();
     const commit = commitOf(objects, want);
     const largestFile = filling.isPartial ? await receiveFiles(filling, objects, commit) : largestBytes;
     await checkOut(filling, objects, commit, largestFile);
@@ -385,7 +384,6 @@ async function receiveFiles(filling: Filling, objects: ObjectStore, commit: Oid)
 async function checkOut(filling: Filling, objects: ObjectStore, commit: Oid, largestBytes: number): Promise<void> {
   const { surroundings, stage, traits, cone, space, meter, signal } = filling;
   const { disk, clock } = surroundings;
-  objects.refresh();
   const tree = readCommit(objects, commit).tree;
   const changes = diffTrees(objects, EMPTY_TREE, tree);
   if (cone !== undefined) requireFolders(objects, tree, cone, surroundings.report);

@@ -20,6 +20,7 @@ import {
 import { Stage } from '../support/crash-stage.js';
 import { hasGitHttpBackend, startGitServer, type GitServer } from '../support/http-backend.js';
 import { git, makeTemporaryDirectory } from '../support/native-git.js';
+import { noteRequest } from '../support/queue-site.js';
 
 const NOW = { epochMs: Date.UTC(2026, 0, 2, 3, 4, 5), offsetMinutes: 0 };
 
@@ -54,17 +55,7 @@ describe.skipIf(!hasGitHttpBackend())('session branches (needs native git with h
     env: object = {},
   ): Promise<NoteResult> =>
     withKb(worldOf(site, { env: { SESSION_BRANCH: session, ...env } }), (kb) =>
-      addNote(kb, {
-        target: { kind: 'new', path: `${over.text}.md` },
-        tags: [],
-        properties: [],
-        frontmatter: false,
-        now: NOW,
-        settings: kb.settings,
-        push: true,
-        pull: true,
-        ...over,
-      }),
+      addNote(kb, noteRequest(kb, { target: { kind: 'new', path: `${over.text}.md` }, now: NOW, ...over })),
     );
   const syncBranch = (branch: string, over: Partial<SyncRequest> = {}): Promise<SyncResult> =>
     withKb(worldOf(site), (kb) => sync(kb, { direction: 'both', commit: true, branch, ...over }));
