@@ -20,10 +20,8 @@ export interface WritePackOptions {
 /** Small objects are gathered to pieces of about this size: one write a piece, not one an object. */
 const PIECE_BYTES = 64 * 1024;
 /** Under this a delta saves less than the search for it costs; over the other one both versions would be held. */
-const MIN_DELTA_BYTES = 4096;
+const MIN_DELTA_BYTES = 1024;
 const MAX_DELTA_BYTES = 8 * 1024 * 1024;
-/** So many objects are read twice without a thought. */
-const FEW_OBJECTS = 16;
 
 /**
  * The bytes of a pack (version 2) of these objects. One object and one piece are held at a time.
@@ -77,8 +75,6 @@ function deltaEntry(source: ObjectSource, base: Oid, { type, data }: GitObject):
 function findBases(source: ObjectSource, oids: readonly Oid[], against: Oid): Map<Oid, Oid> {
   const sent = new Set(oids);
   const bases = new Map<Oid, Oid>();
-  // An edit is a few small objects, mostly: no need to look for what they could be told from.
-  if (oids.length <= FEW_OBJECTS && oids.every((oid) => source.read(oid).data.length < MIN_DELTA_BYTES)) return bases;
   const known = source.find(against);
   if (known?.type !== 'commit') return bases;
   const root = readCommit(source, against).tree;
