@@ -1,5 +1,6 @@
 import { join } from 'node:path';
-import { removeFile, writeFileAtomic } from '../disk/durable.js';
+import { asStorageError, removeFile, writeFileAtomic } from '../disk/durable.js';
+import { isKbError } from '../errors.js';
 import { asRefName, shortName, type Oid, type RefName } from '../git/ids.js';
 import { IndexLock, type GitIndex, type NewEntry } from '../git/index/index-file.js';
 import { diffTrees, type TreeChange } from '../git/objects/tree-diff.js';
@@ -95,9 +96,18 @@ export function carryOutSwitch(kb: Kb, step: SwitchStep, context: SwitchContext,
   });
 }
 
-/** The journal goes first: without it nobody needs what was saved, and with it everybody does. */
+/**
+ * The journal goes first: without it nobody needs what was saved, and with it everybody does. From then on the switch is
+ * done, and a disk that is full is no failure of it: what came along is just saved once more than needed.
+ */
 export function closeSwitch(kb: Kb, { saved }: SwitchStep, { who, fence }: SwitchContext): void {
   removeFile(kb.surroundings.disk, join(kb.gitDir, 'kb', SWITCH_JOURNAL));
-  if (saved !== null && kb.refs.resolve(saved) !== undefined)
+  if (saved === null || kb.refs.resolve(saved) === undefined) return;
+  try {
     kb.refs.update({ name: saved, to: null, message: 'kb switch: restored', who, fence });
+  } catch (thrown) {
+    const error = asStorageError(thrown, `remove ${saved}`);
+    if (!isKbError(error, 'E_STORAGE')) throw error;
+    kb.surroundings.report({ kind: 'warning', text: `${error.message}; what came along is saved there as well` });
+  }
 }

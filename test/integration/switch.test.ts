@@ -1,9 +1,11 @@
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
+import { nodeDisk, type Disk } from '../../src/disk/disk.js';
 import { cloneKb } from '../../src/kb/clone.js';
 import { listBranches } from '../../src/kb/branch.js';
 import { restoreSaved } from '../../src/kb/restore.js';
+import type { Report } from '../../src/kb/surroundings.js';
 import { switchBranch, type SwitchRequest, type SwitchResult } from '../../src/kb/switch.js';
 import { expectSound } from '../support/agree.js';
 import {
@@ -84,6 +86,34 @@ describe.skipIf(!nativeGit.available)('kb switch (needs native git)', () => {
     expect(git(site.remote, ['rev-list', '--count', 'main..new/one']).trim()).toBe('1');
     agrees();
     expect(await to('new/one')).toMatchObject({ result: 'already_there' });
+  });
+
+  it('has switched when the disk is full at the very end: what came along stays saved, and a warning says so', async () => {
+    pushDrafts();
+    write(site.kb, { 'diary.md': LINES.replace('line 10\n', 'mine\n') });
+    let refused = 0;
+    const disk = new Proxy(nodeDisk, {
+      get: (target, name: keyof Disk): unknown => {
+        if (name !== 'linkSync') return target[name];
+        return (from: string, to: string): void => {
+          const isEnd = to.includes('refs/kb/stash/') && inKb('symbolic-ref', 'HEAD').endsWith('/drafts');
+          if (!isEnd) return target.linkSync(from, to);
+          refused += 1;
+          throw Object.assign(new Error('ENOSPC'), { code: 'ENOSPC', syscall: 'link' });
+        };
+      },
+    });
+    const warnings: string[] = [];
+    const report = (event: Report): void => {
+      if (event.kind === 'warning') warnings.push(event.text);
+    };
+    const request: SwitchRequest = { branch: 'drafts', create: false, uncommitted: 'bring' };
+    const result = await withKb(worldOf(site, { disk, report }), (kb) => switchBranch(kb, request));
+    expect([result.result, refused]).toEqual(['switched', 1]);
+    expect(warnings).toEqual([expect.stringContaining('saved there as well')]);
+    expect(leftovers()).toContain('refs/kb/stash/');
+    expect(read('diary.md')).toContain('mine');
+    agrees();
   });
 
   it('takes uncommitted work along, merged, with what was staged still staged', async () => {
