@@ -116,7 +116,12 @@ export function registerSecret(value: string): void {
 /** Text without URL credentials, authorization headers, well-known token shapes and registered secrets. */
 export function redact(text: string): string {
   let clean = text
-    .replace(/\b([a-z][a-z0-9+.-]*:\/\/)[^\s/@]*@/gi, '$1***@')
+    .replace(/\b([a-z][a-z0-9+.-]*:\/\/)([^\s/]*)@/gi, (_, scheme: string, userinfo: string) => {
+      // Elsewhere a token may stand in the name's place; with ssh a name is no secret, and `git@` is what one copies.
+      const name = /^(git\+)?ssh(\+git)?:/i.test(scheme) ? /^[^:@]*(?=(:?))/.exec(userinfo) : null;
+      if (name === null) return `${scheme}***@`;
+      return name[0] === userinfo ? `${scheme}${userinfo}@` : `${scheme}${name[0]}${name[1] ?? ''}***@`;
+    })
     .replace(/\b(authorization:\s*)(\S+\s+)?\S+/gi, '$1***')
     .replace(/\b(gh[pousr]_|github_pat_|glpat-)[A-Za-z0-9_-]{8,}/g, '$1***');
   for (const secret of secrets) clean = clean.replaceAll(secret, '***');

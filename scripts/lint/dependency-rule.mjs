@@ -46,6 +46,7 @@ const BUILTINS = {
   child_process: [
     /^remote\/local\/hooks/,
     /^remote\/credentials\/run-program/,
+    /^remote\/ssh\/connection/,
     /^cli\/editor/,
     /^cli\/background/,
     /^kb\/run\/child/,

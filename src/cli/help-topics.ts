@@ -69,6 +69,11 @@ const AUTH = [
   '      tokenEnv: EXAMPLE_TOKEN        # or tokenFile: ~/.secrets/example, or tokenCommand: [pass, show, example]',
   '      githubApp: { id: 4711, installation: 42, privateKeyFile: ~/app.pem, apiUrl: https://git.example.com/api/v3 }',
   'Over plain http, credentials are sent to this machine only, or with kb clone --insecure.',
+  '',
+  'For ssh remotes (ssh://user@host/path, user@host:path) the OpenSSH client logs in: agent, keys, ~/.ssh/config and',
+  'known hosts are used as they are for ssh itself. kb clone and kb init --remote take --ssh-key FILE and',
+  '--known-hosts FILE for one KB.',
+  'Without a terminal ssh asks nothing and fails instead. Try a host by hand with: ssh -v user@host',
 ];
 
 const CONFLICTS = [

@@ -18,10 +18,13 @@ export default class Clone extends KbCommand {
     '<%= config.bin %> clone https://github.com/example/notes',
     '<%= config.bin %> clone --name team --depth full https://git.example.org/team/notes.git ~/notes',
     '<%= config.bin %> clone --sparse team/notes --sparse templates https://git.example.org/team/notes.git',
+    '<%= config.bin %> clone --ssh-key ~/.ssh/notes_deploy git@github.com:example/notes.git',
     '<%= config.bin %> clone --detach https://github.com/example/notes && cd notes && <%= config.bin %> clone --wait',
   ];
   static override args = {
-    url: Args.string({ description: 'https://, http://, file://, or a path; default: KB_GIT_REPO_URL.' }),
+    url: Args.string({
+      description: 'https://, http://, ssh://, user@host:path, file://, or a path; default: KB_GIT_REPO_URL.',
+    }),
     dir: Args.string({ description: "Where to; default: the repository's name." }),
   };
   static override flags = {
@@ -44,6 +47,14 @@ export default class Clone extends KbCommand {
       summary: 'Wait for a clone in the background, in this directory or --kb DIR, and end as it ends.',
     }),
     background: Flags.boolean({ summary: 'How kb starts itself for --detach.', hidden: true }),
+    'ssh-key': Flags.string({
+      summary: 'Private key for an ssh remote, also for later commands (core.sshCommand of the clone).',
+      helpValue: 'FILE',
+    }),
+    'known-hosts': Flags.string({
+      summary: 'Host keys to trust instead of those in ~/.ssh/known_hosts, also for later commands.',
+      helpValue: 'FILE',
+    }),
     insecure: Flags.boolean({ summary: 'Send credentials over plain http to another machine.' }),
     'lock-timeout': lockTimeoutFlag,
   };
@@ -57,6 +68,10 @@ export default class Clone extends KbCommand {
       depth: readDepth(flags.depth),
       timeout: flags.timeout,
       insecure: flags.insecure,
+      ssh: {
+        ...(flags['ssh-key'] === undefined ? {} : { key: flags['ssh-key'] }),
+        ...(flags['known-hosts'] === undefined ? {} : { knownHosts: flags['known-hosts'] }),
+      },
       ...(args.url === undefined ? {} : { url: args.url }),
       ...(directory === undefined ? {} : { directory }),
       ...(flags.branch === undefined ? {} : { branch: flags.branch }),

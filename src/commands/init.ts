@@ -17,6 +17,16 @@ export default class Init extends KbCommand {
       helpValue: 'PATH|URL',
     }),
     branch: Flags.string({ summary: 'Name of the first branch.', default: 'main' }),
+    'ssh-key': Flags.string({
+      summary: 'Private key for an ssh remote, also for later commands (core.sshCommand of the KB).',
+      helpValue: 'FILE',
+      dependsOn: ['remote'],
+    }),
+    'known-hosts': Flags.string({
+      summary: 'Host keys to trust instead of those in ~/.ssh/known_hosts, also for later commands.',
+      helpValue: 'FILE',
+      dependsOn: ['remote'],
+    }),
     name: Flags.string({ summary: 'Register the KB under this name for --kb.' }),
   };
 
@@ -26,6 +36,10 @@ export default class Init extends KbCommand {
     const directory = args.dir ?? flags.kb;
     const result = await initKb(surroundings, {
       branch: flags.branch,
+      ssh: {
+        ...(flags['ssh-key'] === undefined ? {} : { key: flags['ssh-key'] }),
+        ...(flags['known-hosts'] === undefined ? {} : { knownHosts: flags['known-hosts'] }),
+      },
       ...(directory === undefined ? {} : { directory }),
       ...(flags.remote === undefined ? {} : { remote: flags.remote }),
       ...(flags.name === undefined ? {} : { name: flags.name }),

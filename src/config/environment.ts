@@ -73,6 +73,24 @@ const OTHERS: readonly EnvironmentVariable[] = [
   },
   { name: 'NETRC', description: 'File read instead of ~/.netrc.', default: '~/.netrc', secret: false },
   { name: 'GIT_TERMINAL_PROMPT', description: '0: nobody is asked for a password on the terminal.', secret: false },
+  {
+    name: 'GIT_SSH_COMMAND',
+    description: 'Command line for the shell that is called as ssh, in place of core.sshCommand.',
+    secret: false,
+  },
+  {
+    name: 'GIT_SSH',
+    description: 'Program that is called as ssh where neither GIT_SSH_COMMAND nor core.sshCommand is set.',
+    default: 'ssh',
+    secret: false,
+  },
+  {
+    name: 'GIT_SSH_VARIANT',
+    description:
+      'How that program takes its arguments: ssh, plink, putty, tortoiseplink, simple; in place of ssh.variant.',
+    default: 'auto',
+    secret: false,
+  },
   { name: 'VISUAL', description: 'Editor for `kb edit` and `kb note --edit`.', secret: false },
   { name: 'EDITOR', description: 'Editor for `kb edit` and `kb note --edit` where VISUAL is not set.', secret: false },
   {

@@ -38,6 +38,7 @@ import { ProgressMeter } from './progress-meter.js';
 import { coneOf, countFilesHere, requireFolders, writeSparseCheckout } from './sparse.js';
 import { inBatches, promisorMark } from './fetch-objects.js';
 import { BLOB_NONE, writePromisor } from './promisor.js';
+import { sshCommandWith, type SshFiles, userSshSettings } from './ssh-settings.js';
 import { StopSignal } from './stop-signal.js';
 import type { Surroundings } from './surroundings.js';
 
@@ -61,6 +62,8 @@ export interface CloneRequest {
   readonly lockTimeout?: string;
   /** Allow credentials over plain http to other machines. */
   readonly insecure: boolean;
+  /** Files for ssh; also kept for later, in the clone's `.git/config`. */
+  readonly ssh?: SshFiles;
 }
 
 export interface CloneResult {
@@ -95,6 +98,8 @@ export interface ClonePlan extends TypedRemote {
   readonly directory: string;
   readonly timeoutMs: number;
   readonly startMs: number;
+  /** `core.sshCommand` of the clone, where the request asks for one of its own. */
+  readonly sshCommand: string | undefined;
 }
 
 /** @throws KbError E_USAGE, E_NO_KB when the directory holds something else */
@@ -119,7 +124,8 @@ export async function planClone(surroundings: Surroundings, request: CloneReques
   if (request.sparse !== undefined) coneOf(request.sparse);
   if (request.name !== undefined) requireFreeName(disk, env, request.name, directory);
   if (!hasCompleteStage(disk, directory)) requireUsable(disk, directory, url);
-  return { settings, url, configuredUrl, directory, timeoutMs: parseDuration(request.timeout), startMs };
+  const sshCommand = sshCommandWith(surroundings, request.ssh ?? {}, url, userSshSettings(surroundings).command);
+  return { settings, url, configuredUrl, directory, timeoutMs: parseDuration(request.timeout), startMs, sshCommand };
 }
 
 /**
@@ -224,6 +230,7 @@ async function cloneInto(surroundings: Surroundings, order: CloneOrder, record: 
     stage = CloneStage.make(disk, directory);
     remote = await openRemote(url, {
       ...remoteOptions(surroundings, { gitConfig: userGitConfig(surroundings), settings, remoteName: settings.remote }),
+      ssh: () => ({ ...userSshSettings(surroundings), ...optional('command', order.sshCommand) }),
       timeoutMs,
       insecure: order.insecure,
       signal,
@@ -274,7 +281,7 @@ async function cloneInto(surroundings: Surroundings, order: CloneOrder, record: 
   } finally {
     clearTimeout(timer);
     stop.release();
-    remote?.close();
+    await remote?.close();
   }
 }
 
@@ -468,6 +475,7 @@ function writeRemoteConfig(disk: Disk, gitDir: string, request: CloneOrder, targ
       [`remote.${name}.url`, request.configuredUrl],
       ...(fetched === undefined ? [] : [[`remote.${name}.fetch`, fetched] as const]),
       ...(request.insecure ? [[`remote.${name}.kbInsecure`, 'true'] as const] : []),
+      ...(request.sshCommand === undefined ? [] : [['core.sshCommand', request.sshCommand] as const]),
       ...(isBranch
         ? [
             [`branch.${shortName(target.ref)}.remote`, name] as const,

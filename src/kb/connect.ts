@@ -7,6 +7,7 @@ import type { Remote } from '../remote/remote.js';
 import { openRemote, type RemoteOptions } from '../remote/open.js';
 import { parseRemoteUrl, type RemoteUrl } from '../remote/url.js';
 import type { Kb, Upstream } from './open.js';
+import { sshSettings } from './ssh-settings.js';
 import type { Surroundings } from './surroundings.js';
 
 /** Opens the KB's remote with the settings' timeouts. No request is made yet. */
@@ -17,6 +18,7 @@ export async function connect(kb: Kb, upstream: Upstream): Promise<Remote> {
   const open = (address: string): Promise<Remote> =>
     openRemote(withOwnCredentials(parseRemoteUrl(address, { cwd: kb.root, insecure }), kb), {
       ...remoteOptions(kb.surroundings, { gitConfig: () => gitConfig, settings, remoteName }),
+      ssh: () => sshSettings(gitConfig, remoteName),
       timeoutMs: settings.gitTimeoutMs,
       insecure,
     });

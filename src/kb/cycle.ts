@@ -116,7 +116,7 @@ export async function runCycleUnder(kb: Kb, plan: CyclePlan, hold: Hold): Promis
   } catch (error) {
     throw asStorageError(error, `finish kb ${plan.operation}`);
   } finally {
-    cycle?.close();
+    await cycle?.close();
   }
 }
 
@@ -222,8 +222,8 @@ class Cycle {
     if (!this.isAside) this.safeIndex().prepare();
   }
 
-  close(): void {
-    this.exchange?.close();
+  async close(): Promise<void> {
+    await this.exchange?.close();
   }
 
   /** @param remote the remote branch */

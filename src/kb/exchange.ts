@@ -191,8 +191,8 @@ export class Exchange {
     await this.remote.heardOut?.();
   }
 
-  close(): void {
-    this.remote.close();
+  close(): Promise<void> {
+    return this.remote.close();
   }
 
   /**

@@ -12,6 +12,7 @@ import { deadWordProbe, processWord } from '../lock/process-word.js';
 import { parseRemoteUrl } from '../remote/url.js';
 import { typedRemote, type TypedRemote } from './remote-address.js';
 import { openKbAt } from './open.js';
+import { sshCommandWith, type SshFiles, userSshSettings } from './ssh-settings.js';
 import type { Surroundings } from './surroundings.js';
 
 export interface InitRequest {
@@ -20,6 +21,8 @@ export interface InitRequest {
   readonly remote?: string;
   readonly branch: string;
   readonly name?: string;
+  /** Files for ssh, kept for later in the KB's `.git/config`; only together with `remote`. */
+  readonly ssh?: SshFiles;
 }
 
 export interface InitResult {
@@ -42,6 +45,10 @@ export async function initKb(surroundings: Surroundings, request: InitRequest): 
   const branch = branchRef(request.branch);
   const typed = request.remote === undefined ? undefined : typedRemote(surroundings, request.remote, false);
   const url = typed?.url;
+  const sshCommand =
+    url === undefined
+      ? undefined
+      : sshCommandWith(surroundings, request.ssh ?? {}, url, userSshSettings(surroundings).command);
   if (request.name !== undefined) requireFreeName(disk, env, request.name, directory);
   try {
     const createdRemote = url?.kind === 'local' && makeBareRemote(disk, url.href, request.branch);
@@ -56,6 +63,7 @@ export async function initKb(surroundings: Surroundings, request: InitRequest): 
     const configured = kb.gitConfig.get(`remote.${remoteName}.url`);
     if (typed !== undefined)
       setRemote(surroundings, gitDir, remoteName, typed, configured, kb.refs.head().branch ?? branch);
+    if (sshCommand !== undefined) writeConfig(surroundings, gitDir, [['core.sshCommand', sshCommand]]);
     if (request.name !== undefined) register(disk, env, { name: request.name, directory });
     const remote =
       url?.display ??
@@ -88,8 +96,16 @@ function isFile(disk: Disk, path: string): boolean {
   return disk.lstatSync(path, { throwIfNoEntry: false })?.isFile() ?? false;
 }
 
-function setRemote(
+function writeConfig(
   { disk, identity }: Surroundings,
+  gitDir: string,
+  values: readonly (readonly [string, string])[],
+): void {
+  setGitConfig(disk, join(gitDir, 'config'), new Map(values), lockMarksOf(gitDir, processWord(identity)));
+}
+
+function setRemote(
+  surroundings: Surroundings,
   gitDir: string,
   name: string,
   { configuredUrl }: TypedRemote,
@@ -107,15 +123,10 @@ function setRemote(
     );
   }
   const short = shortName(branch);
-  setGitConfig(
-    disk,
-    join(gitDir, 'config'),
-    new Map([
-      [`remote.${name}.url`, configuredUrl],
-      [`remote.${name}.fetch`, `+refs/heads/*:refs/remotes/${name}/*`],
-      [`branch.${short}.remote`, name],
-      [`branch.${short}.merge`, branch],
-    ]),
-    lockMarksOf(gitDir, processWord(identity)),
-  );
+  writeConfig(surroundings, gitDir, [
+    [`remote.${name}.url`, configuredUrl],
+    [`remote.${name}.fetch`, `+refs/heads/*:refs/remotes/${name}/*`],
+    [`branch.${short}.remote`, name],
+    [`branch.${short}.merge`, branch],
+  ]);
 }

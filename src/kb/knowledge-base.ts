@@ -134,7 +134,7 @@ export class KnowledgeBase {
    * @throws KbError E_NO_KB (the directory holds something else), E_NETWORK, E_AUTH, E_STORAGE, E_USAGE
    */
   static async clone(url: string, directory?: string, options: CloneOptions = {}): Promise<KnowledgeBase> {
-    const { depth, branch, name, timeout, insecure, ...others } = options;
+    const { depth, branch, name, timeout, insecure, ssh, ...others } = options;
     const request: CloneRequest = {
       url,
       ...optional('directory', directory),
@@ -144,6 +144,7 @@ export class KnowledgeBase {
       timeout: timeout ?? '300s',
       ...optional('lockTimeout', others.lockTimeout),
       insecure: insecure ?? false,
+      ...optional('ssh', ssh),
     };
     return KnowledgeBase.at(others, async (surroundings) => (await cloneKb(surroundings, request)).dir);
   }

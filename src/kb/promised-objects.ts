@@ -66,7 +66,7 @@ async function fetchAlone(kb: Kb, oids: readonly Oid[]): Promise<void> {
   try {
     await fetchPromised(kb, remote, missing);
   } finally {
-    remote.close();
+    await remote.close();
   }
 }
 

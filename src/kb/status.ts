@@ -165,6 +165,6 @@ async function askRemote(kb: Kb, upstream: NonNullable<ReturnType<typeof upstrea
   try {
     return (await remote.discover('read', [upstream.ref])).refs.get(upstream.ref);
   } finally {
-    remote.close();
+    await remote.close();
   }
 }

@@ -226,7 +226,7 @@ class Switching {
       kb.surroundings.report({ kind: 'warning', text: `${error.message}; the branch is ${instead}` });
       return seen;
     } finally {
-      exchange.close();
+      await exchange.close();
     }
   }
 

@@ -182,6 +182,6 @@ export async function forecastSync(kb: Kb): Promise<SyncForecast> {
     const ahead = compareWithTracking(kb, tracking, local)?.ahead ?? null;
     return { ...common, result, ahead, remoteMoved: tip !== tracking, requests: remote.requests };
   } finally {
-    remote.close();
+    await remote.close();
   }
 }

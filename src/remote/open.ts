@@ -1,6 +1,7 @@
 import type { Disk } from '../disk/disk.js';
 import type { Remote } from './remote.js';
 import type { Ask, HttpSettings } from './settings.js';
+import type { SshSettings } from './ssh/command.js';
 import type { RemoteUrl } from './url.js';
 
 /** Time as the remote needs it; tests give their own. */
@@ -28,11 +29,13 @@ export interface RemoteOptions {
   readonly settings?: () => Promise<HttpSettings | undefined>;
   /** The one host that `KB_GIT_AUTH_TOKEN` and `KB_GIT_PASSWORD_FILE` are for; undefined: that of the remote. */
   readonly tokenHost?: string | undefined;
-  /** Asks the person at the terminal; undefined: there is none. */
+  /** Asks the person at the terminal; undefined: there is none, and ssh, too, must not ask. */
   readonly ask?: Ask | undefined;
   /** Told of what the user should know, such as a certificate that is not checked. */
   readonly warn?: (text: string) => void;
   readonly clock?: RemoteClock;
+  /** What the user's git configuration says about ssh; asked for only by an ssh remote. */
+  readonly ssh?: () => SshSettings;
   /** Values of `safe.directory` in the user's own git configuration, in order; asked for only by a local remote of somebody else. */
   readonly safeDirectories?: () => readonly string[];
   /** Who takes the ref locks of a local remote, and who of those that left some has provably ended. */
@@ -47,6 +50,10 @@ export async function openRemote(url: RemoteUrl, options: RemoteOptions): Promis
   if (url.kind === 'local') {
     const { openLocalRemote } = await import('./local/local-remote.js');
     return openLocalRemote(url.href, options);
+  }
+  if (url.ssh !== undefined) {
+    const { openSshRemote } = await import('./ssh/ssh-remote.js');
+    return openSshRemote(url, url.ssh, options);
   }
   const { openHttpRemote } = await import('./http/http-remote.js');
   return openHttpRemote(url, options);

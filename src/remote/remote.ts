@@ -102,7 +102,8 @@ export interface Remote {
    * and some servers end them with the connection. Call it before `close`.
    */
   heardOut?(): Promise<void>;
-  /** HTTP requests made so far; 0 for a local remote. */
+  /** HTTP requests, or ssh connections, made so far; 0 for a local remote. */
   readonly requests: number;
-  close(): void;
+  /** Resolves when nothing that was started for it runs any more, soon in any case; never rejects. */
+  close(): Promise<void>;
 }

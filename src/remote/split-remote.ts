@@ -45,8 +45,7 @@ export class SplitRemote implements Remote {
     await this.pushing.heardOut?.();
   }
 
-  close(): void {
-    this.reading.close();
-    this.pushing.close();
+  async close(): Promise<void> {
+    await Promise.all([this.reading.close(), this.pushing.close()]);
   }
 }

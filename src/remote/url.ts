@@ -1,14 +1,17 @@
 import { basename, resolve } from 'node:path';
 import { KbError, redact, registerSecret } from '../errors.js';
 import { printable } from '../printable.js';
+import { parseSshAddress, type SshAddress } from './ssh/address.js';
 
 /** Where a remote is, as the user wrote it, taken apart and checked. */
 export interface RemoteUrl {
-  readonly kind: 'http' | 'local';
-  /** Without credentials and trailing slash; or an absolute path. */
+  readonly kind: 'http' | 'ssh' | 'local';
+  /** Without credentials and trailing slash; an ssh address as it was written; or an absolute path. */
   readonly href: string;
   /** From the URL itself; the password may be empty (`https://ann@host/…`). */
   readonly credentials?: { username: string; password: string };
+  /** Of kind `ssh`, and of no other. */
+  readonly ssh?: SshAddress;
   /** Safe to print. */
   readonly display: string;
   /** What a clone's directory is called when nobody says. */
@@ -26,8 +29,8 @@ const SCHEME = /^([a-z][a-z0-9+.-]*):\/\//i;
 const SSH_SCHEMES = new Set(['ssh', 'git+ssh', 'ssh+git']);
 
 /**
- * Reads a remote as git writes them (git-clone(1), "GIT URLS"): `http(s)://`, `file://`, or a path. Only
- * what is listed is let through; a helper (`ext::`) would run a command.
+ * Reads a remote as git writes them (git-clone(1), "GIT URLS"): `http(s)://`, `ssh://`, `user@host:path`,
+ * `file://`, or a path. Only what is listed is let through; a helper (`ext::`) would run a command.
  * @throws KbError E_USAGE for anything else; E_AUTH for a password that would cross a network in the clear
  */
 export function parseRemoteUrl(text: string, options: ParseUrlOptions): RemoteUrl {
@@ -35,10 +38,11 @@ export function parseRemoteUrl(text: string, options: ParseUrlOptions): RemoteUr
   const scheme = SCHEME.exec(text)?.[1]?.toLowerCase();
   if (scheme === 'http' || scheme === 'https') return parseHttp(text, options);
   if (scheme === 'file') return localRemote(filePath(text));
-  if (scheme !== undefined) throw unsupported(text, SSH_SCHEMES.has(scheme), scheme);
-  if (/^[a-z0-9]+::/i.test(text)) throw unsupported(text, false, text.slice(0, text.indexOf('::')));
+  if (scheme !== undefined && SSH_SCHEMES.has(scheme)) return parseSsh(text);
+  if (scheme !== undefined) throw unsupported(text, scheme);
+  if (/^[a-z0-9]+::/i.test(text)) throw unsupported(text, text.slice(0, text.indexOf('::')));
   // Git's own rule: a colon before the first slash is host:path.
-  if (/^[^/]*:/.test(text)) throw unsupported(text, true, 'ssh');
+  if (/^[^/]*:/.test(text)) return parseSsh(text);
   return localRemote(resolve(options.cwd, text));
 }
 
@@ -116,6 +120,24 @@ function userinfo(url: URL): { username: string; password: string } | undefined 
   return { username, password };
 }
 
+function parseSsh(text: string): RemoteUrl {
+  const password = /^[^/]*\/\/[^/@]*:([^/@]+)@/.exec(text)?.[1];
+  if (password !== undefined) for (const secret of [password, decode(password)]) registerSecret(secret);
+  const ssh = parseSshAddress(text);
+  if (typeof ssh === 'string') {
+    throw new KbError('E_USAGE', `not a remote that ssh could reach: ${shown(text)}: ${ssh}`, {
+      hint: 'write ssh://user@host/path or user@host:path; for a path with a colon ./name:part',
+    });
+  }
+  return {
+    kind: 'ssh',
+    href: text,
+    ssh,
+    display: printable(text, 1000),
+    suggestedDirectory: directoryName(ssh.path, ssh.host),
+  };
+}
+
 /** `file://[localhost]/path`; percent sequences decoded, as git does. */
 function filePath(text: string): string {
   const rest = text.slice('file://'.length);
@@ -152,18 +174,17 @@ function decode(text: string): string {
   }
 }
 
-function unsupported(text: string, isSsh: boolean, scheme: string): KbError {
-  if (isSsh) {
-    return new KbError('E_USAGE', `ssh remotes are not supported by this version: ${shown(text)}`, {
-      hint: 'use the https:// address; for a path with a colon write ./name:part',
-    });
-  }
+function unsupported(text: string, scheme: string): KbError {
   return new KbError('E_USAGE', `${printable(scheme, 40)} remotes are not supported: ${shown(text)}`, {
-    hint: 'use https://, http://, file:// or a path',
+    hint: 'use https://, http://, ssh://, user@host:path, file:// or a path',
   });
 }
 
 /** The text as an error may show it: whatever stands before an "@" could be a password. */
 function shown(text: string): string {
-  return JSON.stringify(printable(redact(text.replace(/^([a-z][a-z0-9+.-]*:\/\/).*@/i, '$1***@')), 200));
+  const hidden = text
+    .replace(/^((?!git\+ssh:|ssh)[a-z][a-z0-9+.-]*:\/\/).*@/i, '$1***@')
+    .replace(/^((?:git\+)?ssh(?:\+git)?:\/\/[^:@]*):.*@/i, '$1:***@')
+    .replace(/^([^/:@]*):(?!\/\/).*@/, '$1:***@');
+  return JSON.stringify(printable(redact(hidden), 200));
 }

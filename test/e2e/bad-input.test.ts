@@ -101,7 +101,8 @@ describe.skipIf(!nativeGit.available)(
         ['an author without an address', ['note', '--author', 'Ann', 'x']],
         ['a duration that is none', ['note', '--lock-timeout', 'soon', 'x']],
         ['a depth that is none', ['clone', 'x', '--depth', '0']],
-        ['an ssh URL', ['clone', 'ssh://git@example.invalid/x.git']],
+        ['an ssh URL with a password', ['clone', 'ssh://git:secret@example.invalid/x.git']],
+        ['an ssh URL that would be an option', ['clone', 'ssh://-oProxyCommand=id/x.git']],
         ['a URL that would be an option', ['clone', '--upload-pack=x']],
         ['no identity', ['note', 'x'], { env: { GIT_AUTHOR_NAME: undefined, GIT_AUTHOR_EMAIL: undefined } }],
       ])('%s is exit 2', async (_, args, options) => {

@@ -138,7 +138,7 @@ describe.skipIf(!hasGitHttpBackend())('what goes wrong over HTTP (needs native g
   });
 
   afterEach(async () => {
-    for (const opened of remotes.splice(0)) opened.close();
+    for (const opened of remotes.splice(0)) void opened.close();
     for (const server of servers.splice(0)) await server.close();
     for (const close of closers.splice(0)) await close();
     rmSync(root, { recursive: true, force: true });
@@ -264,7 +264,7 @@ describe.skipIf(!hasGitHttpBackend())('what goes wrong over HTTP (needs native g
         };
         const opened = await open(`${server.url}/kb.git`);
         const result = await act(opened).catch((error: unknown) => error);
-        opened.close();
+        void opened.close();
         if (position < length) expect(result).toMatchObject({ name: 'KbError', code: 'E_NETWORK' });
         else expect(result).toEqual(whole);
       }
@@ -280,7 +280,7 @@ describe.skipIf(!hasGitHttpBackend())('what goes wrong over HTTP (needs native g
         server.faults = at(2, { kind: 'cut', at: position });
         const opened = await open(`${server.url}/kb.git`);
         const outcome = await push(opened);
-        opened.close();
+        void opened.close();
         expect(['landed', 'unknown']).toContain(outcome.kind);
         if (outcome.kind === 'unknown') expect(outcome.cause.code).toBe('E_NETWORK');
         expect(readFileSync(join(bare, main), 'utf8').trim()).toBe(after);

@@ -144,7 +144,7 @@ describe.skipIf(!hasGitHttpBackend())('a remote over HTTP (needs native git with
   });
 
   afterEach(async () => {
-    for (const opened of remotes.splice(0)) opened.close();
+    for (const opened of remotes.splice(0)) void opened.close();
     await server?.close();
     server = undefined;
     rmSync(root, { recursive: true, force: true });

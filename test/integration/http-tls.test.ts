@@ -75,7 +75,7 @@ describe.skipIf(!available)('https (needs native git with http-backend, and open
     expect((await trusting.discover('read', [])).head).toBe('refs/heads/main');
     await trusting.discover('write', []);
     expect(server.connections).toBe(1);
-    trusting.close();
+    void trusting.close();
   });
 
   it('a certificate for another host is refused', async () => {

@@ -136,7 +136,7 @@ describe.skipIf(!nativeGit.available)(
                 git(source, ['rev-list', '--parents', '-1', line]).trim().includes(' ');
               expect([...shallow].sort()).toEqual(theirShallow.filter(hasParents).sort());
             }
-            remote.close();
+            void remote.close();
             store.close();
           },
         ),

@@ -126,7 +126,7 @@ describe.skipIf(!nativeGit.available)('LocalRemote (needs native git)', () => {
   });
   afterEach(() => {
     vi.restoreAllMocks();
-    remote.close();
+    void remote.close();
   });
 
   describe('discover', () => {
@@ -560,7 +560,7 @@ describe.skipIf(!nativeGit.available)('LocalRemote (needs native git)', () => {
           kind: 'refused',
           message: expect.stringContaining('main is checked out') as string,
         });
-        remote.close();
+        void remote.close();
       }
       await open({}, work);
       expect(await ours.push(remote, null, ours.commit(first, 'b.md'), { ref: branchRef('topic') })).toEqual({

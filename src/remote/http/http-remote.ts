@@ -7,7 +7,7 @@ import type { Delivery, Reply } from './exchange.js';
 import { KbError, isKbError } from '../../errors.js';
 import { printable } from '../../printable.js';
 import { CredentialChain } from '../credentials/chain.js';
-import { MAX_REFS_BYTES, discoveryOf, readAdvertisement } from '../protocol/advertisement.js';
+import { MAX_REFS_BYTES, discoveryOf, offersFilter, readAdvertisement } from '../protocol/advertisement.js';
 import { fetchRequestV0, fetchRequestV2, readFetchReplyV0, readFetchReplyV2 } from '../protocol/fetch-pack.js';
 import { lsRefsRequest, readLsRefs } from '../protocol/ls-refs.js';
 import { PacketReader } from '../protocol/pkt-line.js';
@@ -109,9 +109,7 @@ class HttpRemote implements Remote {
   }
 
   async canFilter(): Promise<boolean> {
-    const { version, capabilities } = await this.#knownUploadPack();
-    if (version === 2) return capabilities.all('fetch').some((value) => value.split(' ').includes('filter'));
-    return capabilities.has('filter') && capabilities.has('allow-reachable-sha1-in-want');
+    return offersFilter(await this.#knownUploadPack());
   }
 
   async push(request: PushRequest): Promise<PushOutcome> {
@@ -154,8 +152,9 @@ class HttpRemote implements Remote {
     await this.#rest;
   }
 
-  close(): void {
+  close(): Promise<void> {
     this.session.close();
+    return Promise.resolve();
   }
 
   async #pushRejected(reply: Reply, delivery: Delivery): Promise<PushOutcome> {

@@ -149,8 +149,9 @@ export class LocalRemote implements Remote {
     });
   }
 
-  close(): void {
+  close(): Promise<void> {
     this.store.close();
+    return Promise.resolve();
   }
 
   private async send(oids: readonly Oid[], request: FetchRequest): Promise<void> {

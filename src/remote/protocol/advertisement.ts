@@ -84,6 +84,12 @@ async function readAbilitiesV2(packets: PacketReader, displayUrl: string): Promi
   return { version: 2, capabilities, refs: new Map() };
 }
 
+/** Whether a fetch may leave objects out, and single objects can be asked for afterwards. */
+export function offersFilter({ version, capabilities }: Advertisement): boolean {
+  if (version === 2) return capabilities.all('fetch').some((value) => value.split(' ').includes('filter'));
+  return capabilities.has('filter') && capabilities.has('allow-reachable-sha1-in-want');
+}
+
 /** What of it falls under the prefixes (all without any), and which branch HEAD is. */
 export function discoveryOf(advertisement: Advertisement, prefixes: readonly string[]): Discovery {
   const head = headBranch(advertisement);

@@ -51,17 +51,22 @@ describe('parseRemoteUrl', () => {
   });
 
   it.each([
-    'ssh://git@host/kb.git',
-    'git+ssh://host/kb.git',
-    'git@github.com:ann/notes.git',
-    'host:path/to/kb',
-    'ssh://-oProxyCommand=id/x',
-  ])('%s: ssh is refused by name', (text) => {
-    expect(errorOf(text)).toMatchObject({
-      code: 'E_USAGE',
-      message: expect.stringContaining('ssh remotes are not supported by this version') as string,
-    });
+    ['ssh://git@host/team/kb.git', { user: 'git', host: 'host', path: '/team/kb.git' }, 'kb'],
+    ['git+ssh://host:2222/kb/', { host: 'host', port: 2222, path: '/kb/' }, 'kb'],
+    ['git@github.com:ann/notes.git', { user: 'git', host: 'github.com', path: 'ann/notes.git' }, 'notes'],
+    ['host:~', { host: 'host', path: '~' }, '~'],
+  ])('%s leads to ssh', (text, ssh, suggestedDirectory) => {
+    expect(parseRemoteUrl(text, { cwd })).toEqual({ kind: 'ssh', href: text, ssh, display: text, suggestedDirectory });
   });
+
+  it.each(['ssh://-oProxyCommand=id/x', 'ssh://ann@-oProxyCommand=id/x', 'host:-x', 'ssh://ann:secret-pw@host/x'])(
+    '%s: nothing that ssh could take for an option, and no password',
+    (text) => {
+      const error = errorOf(text);
+      expect(error.code).toBe('E_USAGE');
+      expect(error.message + error.hint).not.toContain('secret-pw');
+    },
+  );
 
   it.each([
     '',
