@@ -20,7 +20,7 @@ export interface ExchangeOptions {
   readonly request: (options: RequestOptions) => ClientRequest;
   readonly agent: Agent;
   readonly url: URL;
-  readonly method: 'GET' | 'POST';
+  readonly method: 'GET' | 'POST' | 'PUT';
   readonly headers: Readonly<OutgoingHttpHeaders>;
   readonly body?: RequestBody | undefined;
   readonly delivery?: Delivery | undefined;

@@ -19,7 +19,7 @@ const MAX_POLITE_WAIT_MS = 10_000;
 const MAX_REDIRECTS = 5;
 
 export interface SessionRequest {
-  readonly method: 'GET' | 'POST';
+  readonly method: 'GET' | 'POST' | 'PUT';
   /** Below the repository's URL, such as `git-upload-pack`. */
   readonly path: string;
   readonly headers?: Readonly<Record<string, string>>;
@@ -33,6 +33,8 @@ export interface SessionRequest {
   readonly delivery?: Delivery;
   /** It carries a secret of its own: no redirect is followed. */
   readonly staysHere?: boolean;
+  /** A redirect is a reply like any other: it leads to something else than a repository, and the caller checks to what. */
+  readonly givesRedirect?: boolean;
 }
 
 /**
@@ -122,7 +124,7 @@ export class HttpSession {
     let url = new URL(`${this.#base.href.replace(/\/$/, '')}/${request.path}`);
     for (let followed = 0; ; followed += 1) {
       const reply = await this.#sendTo(url, request);
-      if (!isRedirect(reply.status)) {
+      if (request.givesRedirect === true || !isRedirect(reply.status)) {
         this.#hadReply = true;
         return reply;
       }

@@ -99,9 +99,9 @@ function busyError(reply: Reply, displayUrl: string, said: string): KbError {
 }
 
 /** The beginning of a plain-text reply; a web page explains nothing on a terminal. */
-async function readExplanation(reply: Reply): Promise<string> {
+export async function readExplanation(reply: Reply): Promise<string> {
   const type = reply.headers['content-type'] ?? '';
-  if (!/^(text\/plain|application\/json)\b/i.test(type)) {
+  if (!/^(text\/plain|application\/(vnd\.git-lfs\+)?json)\b/i.test(type)) {
     reply.close();
     return '';
   }
