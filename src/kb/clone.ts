@@ -6,16 +6,15 @@ import { loadSettings, parseDuration, type Settings } from '../config/settings.j
 import { asStorageError, isErrno } from '../disk/durable.js';
 import type { Disk } from '../disk/disk.js';
 import { KbError } from '../errors.js';
-import { asRefName, EMPTY_TREE, shortName, type Oid, type RefName } from '../git/ids.js';
-import { GitIndex, IndexLock } from '../git/index/index-file.js';
+import { asRefName, shortName, type Oid, type RefName } from '../git/ids.js';
+import { GitIndex } from '../git/index/index-file.js';
 import { initRepository, probeVolume, type VolumeTraits } from '../git/init-repository.js';
 import { readCommit } from '../git/objects/commit.js';
 import { writeShallow } from '../git/objects/history.js';
 import { ObjectStore, type ReceivedPack } from '../git/objects/store.js';
-import { diffTrees, type TreeChange } from '../git/objects/tree-diff.js';
 import { Refs } from '../git/refs/refs.js';
 import { withPauses } from '../git/steps.js';
-import { findCollisions } from '../git/worktree/collisions.js';
+import type { Rest } from '../git/worktree/fresh-checkout.js';
 import { GITLINK } from '../git/worktree/modes.js';
 import type { BlobSource } from '../git/worktree/apply.js';
 import type { SparseCone } from '../git/worktree/sparse-cone.js';
@@ -27,6 +26,7 @@ import type { Remote } from '../remote/remote.js';
 import { parseRemoteUrl, type RemoteUrl } from '../remote/url.js';
 import { remoteOptions, userGitConfig } from './connect.js';
 import { typedRemote, type TypedRemote } from './remote-address.js';
+import { CloneCheckout } from './clone-checkout.js';
 import { chooseTarget, commitOf, refsToAsk, type CloneTarget } from './clone-target.js';
 import { CloneRecord, lookAtClone } from './clone-record.js';
 import { CloneStage, finishCompleteStage, hasCompleteStage, isLeftover, removeStages } from './clone-stage.js';
@@ -266,6 +266,7 @@ async function cloneInto(surroundings: Surroundings, order: CloneOrder, record: 
         cone,
         isPartial,
         space,
+        packs: { bytes: 0 },
         meter,
         signal,
       });
@@ -300,19 +301,27 @@ interface Filling {
   readonly isPartial: boolean;
   /** undefined: the volume does not say how much room it has */
   readonly space: FreeSpace | undefined;
+  /** What all packs of this clone have brought so far. */
+  readonly packs: { bytes: number };
   readonly meter: ProgressMeter;
   readonly signal: AbortSignal;
 }
 
 async function fill(filling: Filling): Promise<void> {
-  const { surroundings, order, stage, remote, target, want } = filling;
+  const { surroundings, order, stage, remote, target, want, traits, cone, space } = filling;
   const { disk, report } = surroundings;
   const objects = ObjectStore.open(disk, stage.gitDir);
+  const settings = { ...traits, trustCtime: true, ...optional('cone', cone && ((): SparseCone => cone)) };
+  const worktree = new Worktree(disk, stage.tree, stage.gitDir, settings);
+  const checkout = new CloneCheckout(worktree, want, order.depth === 1, space?.blockBytes ?? 1, () =>
+    space?.follow(0, 0, checkout.onDisk.files),
+  );
   try {
-    const { largestBytes } = await receive(filling, objects);
+    let { largestBytes } = await receive(filling, objects, checkout);
     const commit = commitOf(objects, want);
-    const largestFile = filling.isPartial ? await receiveFiles(filling, objects, commit) : largestBytes;
-    await checkOut(filling, objects, commit, largestFile);
+    const { tree } = readCommit(objects, commit);
+    if (filling.isPartial) largestBytes = await receiveFiles(filling, objects, checkout, tree);
+    await checkOut(filling, objects, checkout, tree, largestBytes);
     const refs = Refs.open(disk, stage.gitDir);
     const who = `kb <kb@localhost> ${Math.floor(surroundings.clock.wall() / 1000)} +0000`;
     const message = `clone: from ${remote.displayUrl}`;
@@ -333,24 +342,42 @@ async function fill(filling: Filling): Promise<void> {
     const what = tag === undefined ? 'a commit' : 'a tag';
     report({ kind: 'warning', text: `${name} is ${what}: this KB is read-only, and follows no branch` });
   } finally {
+    await checkout.close();
     objects.close();
   }
 }
 
 /** @param blobs undefined: the history, as far as it is wanted */
-async function receive(filling: Filling, objects: ObjectStore, blobs?: readonly Oid[]): Promise<ReceivedPack> {
+async function receive(
+  filling: Filling,
+  objects: ObjectStore,
+  checkout: CloneCheckout,
+  blobs?: readonly Oid[],
+): Promise<ReceivedPack> {
   const { surroundings, order, stage, remote, want, isPartial, space, meter, signal } = filling;
   const { disk, clock } = surroundings;
   const wants = blobs ?? [want];
+  const before = checkout.onDisk.written;
   const receiver = objects.receivePack({
     keepLooseUnder: 0,
     ...(isPartial ? { promisor: promisorMark(wants) } : {}),
-    beforeWrite: (bytes, received) => space?.follow(received, bytes),
+    beforeWrite: (bytes) => {
+      const { written, soon, files } = checkout.onDisk;
+      space?.follow(filling.packs.bytes + written, bytes + soon, files);
+      filling.packs.bytes += bytes;
+    },
     onProgress: ({ phase, objects: done, total, bytes, blobBytes }) => {
+      const { written, soon, files } = checkout.onDisk;
+      const isOfFiles = order.depth === 1 || blobs !== undefined;
       // Of one commit every file will be written out; of a longer history only some.
-      space?.follow(bytes, order.depth === 1 ? blobBytes : 0);
+      space?.follow(
+        filling.packs.bytes + written,
+        Math.max(soon, isOfFiles ? blobBytes - (written - before) : 0),
+        files,
+      );
       meter.follow(phase, { done, total, bytes });
     },
+    onObject: (oid, type, data) => checkout.take(oid, type, data),
   });
   try {
     const fetched = await remote.fetch({
@@ -374,54 +401,49 @@ async function receive(filling: Filling, objects: ObjectStore, blobs?: readonly 
  * Of a partial clone: the files that are to be here, in one further request.
  * @returns no file is larger; bytes
  */
-async function receiveFiles(filling: Filling, objects: ObjectStore, commit: Oid): Promise<number> {
-  const { cone } = filling;
+async function receiveFiles(
+  filling: Filling,
+  objects: ObjectStore,
+  checkout: CloneCheckout,
+  tree: Oid,
+): Promise<number> {
   const blobs = new Set<Oid>();
-  for (const { path, after } of diffTrees(objects, EMPTY_TREE, readCommit(objects, commit).tree))
-    if (after !== undefined && after.mode !== GITLINK && cone?.has(path) !== false) blobs.add(after.oid);
+  for (const { oid, mode } of checkout.rest(objects, tree).missing) if (mode !== GITLINK) blobs.add(oid);
   let largest = 0;
   for (const wants of inBatches([...blobs])) {
-    const { largestBytes } = await receive(filling, objects, wants);
+    const { largestBytes } = await receive(filling, objects, checkout, wants);
     largest = Math.max(largest, largestBytes);
   }
   return largest;
 }
 
 /** @param largestBytes no file is larger */
-async function checkOut(filling: Filling, objects: ObjectStore, commit: Oid, largestBytes: number): Promise<void> {
-  const { surroundings, stage, traits, cone, space, meter, signal } = filling;
-  const { disk, clock } = surroundings;
-  const tree = readCommit(objects, commit).tree;
-  const changes = diffTrees(objects, EMPTY_TREE, tree);
+async function checkOut(
+  filling: Filling,
+  objects: ObjectStore,
+  checkout: CloneCheckout,
+  tree: Oid,
+  largestBytes: number,
+): Promise<void> {
+  const { surroundings, stage, cone, space, meter, signal } = filling;
+  const { clock } = surroundings;
   if (cone !== undefined) requireFolders(objects, tree, cone, surroundings.report);
-  const wanted = cone === undefined ? changes : changes.filter(({ path }) => cone.has(path));
-  if (traits.ignoreCase || traits.precomposeUnicode) requireNoCollisions(wanted.map(({ path }) => path));
-  if (space !== undefined) requireRoom(surroundings, space, stage, objects, wanted, largestBytes);
-  const settings = { ...traits, trustCtime: true, ...optional('cone', cone && ((): SparseCone => cone)) };
-  const worktree = new Worktree(disk, stage.tree, stage.gitDir, settings);
+  const rest = checkout.rest(objects, tree);
+  if (space !== undefined) requireRoom(surroundings, space, stage, objects, rest, largestBytes);
   const source: BlobSource = {
     read: (oid) => objects.read(oid),
     find: (oid) => objects.find(oid),
     has: (oid) => objects.has(oid),
     readBlob: (oid) => objects.readBlobJustReceived(oid),
   };
-  const steps = worktree.applyInSteps(changes, source, {
-    durable: false,
-    isFresh: true,
-    signal,
-    onFile: (done, total, bytes) => {
-      space?.follow(bytes);
-      meter.follow('checking out', { done, total, bytes });
-    },
+  const steps = checkout.finish(source, ({ done, total, bytes }) => {
+    const { written, soon, files } = checkout.onDisk;
+    space?.follow(written, soon, files);
+    meter.follow('checking out', { done, total, bytes });
   });
-  const entries = await withPauses(steps, () => clock.monotonic(), signal);
+  await withPauses(steps, () => clock.monotonic(), signal);
   objects.close(); // its caches were for the files; the index needs the memory now, and opens the trees again
-  const lock = IndexLock.acquire(disk, stage.gitDir);
-  try {
-    lock.commit(entries, { source: objects, root: tree });
-  } finally {
-    lock.release();
-  }
+  checkout.writeIndex(objects, tree);
 }
 
 /**
@@ -434,22 +456,22 @@ function requireRoom(
   space: FreeSpace,
   stage: CloneStage,
   objects: ObjectStore,
-  changes: readonly TreeChange[],
+  { files, missing }: Rest,
   largestBytes: number,
 ): void {
   const { repoBytes, freeBytes } = measureDisk(disk, stage.tree, stage.gitDir);
   const onDisk = (size: number): number => Math.ceil(size / space.blockBytes) * space.blockBytes;
-  let needed = changes.length * onDisk(largestBytes);
+  let needed = files * onDisk(largestBytes);
   if (freeBytes - needed < 3 * repoBytes + space.reserve) {
     needed = 0;
-    for (const { after } of changes) {
-      if (after === undefined || after.mode === GITLINK) continue;
-      const header = objects.header(after.oid);
-      if (header === undefined) throw objects.missing(after.oid);
+    for (const { oid, mode } of missing) {
+      if (mode === GITLINK) continue;
+      const header = objects.header(oid);
+      if (header === undefined) throw objects.missing(oid);
       needed += onDisk(header.size);
     }
   }
-  space.require(needed, changes.length);
+  space.require(needed, files);
   if (freeBytes - needed >= 3 * repoBytes) return;
   report({
     kind: 'warning',
@@ -485,17 +507,6 @@ function writeRemoteConfig(disk: Disk, gitDir: string, request: CloneOrder, targ
     ]),
   );
   if (isBranch && target.ref !== target.from) addGitConfig(disk, file, `remote.${name}.fetch`, tracked(target.ref));
-}
-
-/** On a volume that folds names, one of the files would silently take the other's place. */
-function requireNoCollisions(paths: Parameters<typeof findCollisions>[0]): void {
-  const collisions = findCollisions(paths);
-  if (collisions.length === 0) return;
-  const named = collisions.slice(0, 3).map((group) => group.join(' and '));
-  throw new KbError('E_UNSAFE_STATE', `this volume cannot tell apart: ${named.join('; ')}`, {
-    hint: 'clone onto a case-sensitive volume, or rename the files where both are visible',
-    details: { collisions: collisions.slice(0, 100) },
-  });
 }
 
 /**

@@ -5,8 +5,9 @@ import { KbError } from '../errors.js';
 const MIB = 1024 * 1024;
 const LEAST_RESERVE = 16 * MIB;
 const MOST_RESERVE = 256 * MIB;
-/** The volume is asked again after so many bytes. */
+/** The volume is asked again after so many bytes, or so many files more that are to be made. */
 const LOOK_EVERY = MIB;
+const LOOK_EVERY_FILES = 100;
 
 /**
  * Whether a little can be written later for sure: not where the volume is nearly full, and not where it cannot tell.
@@ -34,7 +35,7 @@ export class FreeSpace {
   /** Size of the volume's blocks: a file takes whole ones. */
   readonly blockBytes: number;
   private readonly lookEvery: number;
-  private lookedAt = { done: 0, soon: 0 };
+  private lookedAt = { done: 0, soon: 0, files: 0 };
 
   /**
    * @param directory on the volume
@@ -81,13 +82,14 @@ export class FreeSpace {
 
   /**
    * As `require`, for every piece of a stream: looks at the volume only now and then.
-   * @param done bytes written so far @param soon bytes known to follow
+   * @param done bytes written so far @param soon bytes known to follow @param files known to follow
    */
-  follow(done: number, soon = 0): void {
+  follow(done: number, soon = 0, files = 0): void {
     const { lookedAt, lookEvery } = this;
-    if (done - lookedAt.done < lookEvery && soon - lookedAt.soon < lookEvery) return;
-    this.lookedAt = { done, soon };
-    this.require(soon);
+    const hasMoreFiles = files - lookedAt.files >= LOOK_EVERY_FILES;
+    if (done - lookedAt.done < lookEvery && soon - lookedAt.soon < lookEvery && !hasMoreFiles) return;
+    this.lookedAt = { done, soon, files };
+    this.require(soon, files);
   }
 
   private tooSmall(why: string, details: Readonly<Record<string, number>>): KbError {

@@ -24,8 +24,9 @@ import {
 import { EntryTable, NamePacker, damagedIndex } from './entry-table.js';
 import { EntryWalk, isRacy, type WrittenAt } from './entry-walk.js';
 import { readExtensions } from './extensions.js';
+import type { FreshEntries } from './fresh-entries.js';
 import { HashedOutput } from './hashed-output.js';
-import { splice, type SplicedEntries } from './splice.js';
+import { splice, SplicedEntries } from './splice.js';
 
 export { fileStatOf } from './entry.js';
 export type { FileStat, IndexEntry, NewEntry } from './entry.js';
@@ -241,6 +242,21 @@ export class GitIndex {
   ): void {
     const spliced = splice(this.table, changes);
     this.smudgeRacy(changes, statOf);
+    this.writeSpliced(write, spliced, foldersAbove(encodedPaths(changes)), trees);
+  }
+
+  /** Writes an index of these entries in place of an empty one. */
+  writeFresh(write: (bytes: Uint8Array) => void, entries: FreshEntries, trees: KnownTrees): void {
+    const sequence = Int32Array.from({ length: entries.count }, (_, ordinal) => ~ordinal);
+    this.writeSpliced(write, new SplicedEntries(this.table, entries.table(), sequence), new Set(), trees);
+  }
+
+  private writeSpliced(
+    write: (bytes: Uint8Array) => void,
+    spliced: SplicedEntries,
+    touched: ReadonlySet<string>,
+    trees: KnownTrees | undefined,
+  ): void {
     const version = this.version === 2 && spliced.hasExtendedAddition ? 3 : this.version;
     const output = new HashedOutput(write);
     const header = Buffer.from('DIRC\0\0\0\0\0\0\0\0', 'latin1');
@@ -249,7 +265,7 @@ export class GitIndex {
     output.write(header);
     if (version === 4) writePacked(output, spliced);
     else for (const piece of spliced.pieces()) output.write(piece);
-    this.writeExtensions(output, spliced, changes, trees);
+    this.writeExtensions(output, spliced, touched, trees);
     output.finish();
   }
 
@@ -261,10 +277,9 @@ export class GitIndex {
   private writeExtensions(
     output: HashedOutput,
     spliced: SplicedEntries,
-    changes: ReadonlyMap<RepoPath, NewEntry | null>,
+    touched: ReadonlySet<string>,
     trees: KnownTrees | undefined,
   ): void {
-    const touched = foldersAbove(encodedPaths(changes));
     const tree = updateCacheTree(this.extensions.get('TREE'), spliced, touched, trees);
     if (tree !== undefined) writeExtension(output, 'TREE', tree);
     const resolved = this.extensions.get('REUC');
@@ -376,12 +391,24 @@ export class IndexLock {
    * @param trees where the changed folders' trees are, to keep the TREE extension valid
    */
   commit(changes: ReadonlyMap<RepoPath, NewEntry | null>, trees?: KnownTrees): void {
-    const durable = this.options.durable ?? true;
-    try {
-      if (changes.size === 0) return;
+    if (changes.size === 0) return this.release();
+    this.replace((write) => {
       // A damaged index must not get a right checksum from here.
       this.index.assertIntact();
-      this.index.writeChanged((bytes) => this.lock.write(bytes), changes, trees, this.options.statOf);
+      this.index.writeChanged(write, changes, trees, this.options.statOf);
+    });
+  }
+
+  /** As `commit`, for all entries of an index that was empty. */
+  commitFresh(entries: FreshEntries, trees: KnownTrees): void {
+    if (this.index.entryCount > 0) throw new KbError('E_INTERNAL', 'a fresh index would replace one with entries');
+    this.replace((write) => this.index.writeFresh(write, entries, trees));
+  }
+
+  private replace(work: (write: (bytes: Uint8Array) => void) => void): void {
+    const durable = this.options.durable ?? true;
+    try {
+      work((bytes) => this.lock.write(bytes));
       this.lock.close(durable);
       this.options.fence?.();
       this.lock.commit({ durable });

@@ -34,6 +34,11 @@ export interface ReceiveOptions {
   readonly beforeWrite?: (bytes: number, received: number) => void;
   /** After each piece. What it throws ends the reception, as any other error does. */
   readonly onProgress?: (progress: ReceiveProgress) => void;
+  /**
+   * Each object as soon as it is whole, checked and named, in the pack's order but for deltas that had to wait; not
+   * blobs over 1 MiB, which are never held. The data is only valid during the call. What it throws ends the reception.
+   */
+  readonly onObject?: (oid: Oid, type: ObjectType, data: Buffer) => void;
   /** A pack with fewer objects is unpacked into loose ones, as git does (`fetch.unpackLimit`). Default 100. */
   readonly keepLooseUnder?: number;
   /**
@@ -409,6 +414,7 @@ class StreamingReceiver implements PackReceiver {
     }
     this.table.resolve(index, TYPE_NUMBERS[object.type], oid);
     this.recent.put(index, object);
+    this.options.onObject?.(oid, object.type, object.data);
   }
 
   /** Resolves what waits for a base that is in the pack, from each such base down. */

@@ -10,6 +10,7 @@ import { type RepoPath, toDiskPath } from '../paths.js';
 import type { Steps } from '../steps.js';
 import { findCollisions } from './collisions.js';
 import { Folders, folderOf } from './folders.js';
+import { requirePossibleTarget } from './link-target.js';
 import { EXECUTABLE, GITLINK, SYMLINK, UNKNOWN_STAT } from './modes.js';
 import { namesTemporaryFile, pathProblem } from './path-rules.js';
 import { refuseUnsafePaths } from './plan-check.js';
@@ -19,13 +20,8 @@ import type { Worktree } from './worktree.js';
 export interface ApplyOptions {
   /** Leave a file alone that holds neither `before` nor `after`; its index entry then shows it as changed. */
   readonly keepOthers?: boolean;
-  /** fsync each file and folder, so that the work tree survives a power cut. Default true; a clone goes without. */
+  /** fsync each file and folder, so that the work tree survives a power cut. Default true. */
   readonly durable?: boolean;
-  /**
-   * Nothing is at the root, and nobody looks there before all is done (a clone's stage): files are written in their
-   * places, without looking first. Not together with `keepOthers` or `durable`.
-   */
-  readonly isFresh?: boolean;
   /**
    * Write also files outside of a sparse checkout's cone that are not here: what was taken away is put back. Default
    * false: they are left out, and their index entries say so.
@@ -36,8 +32,6 @@ export interface ApplyOptions {
   readonly signal?: AbortSignal;
 }
 
-/** Longest link target that any system takes (PATH_MAX with its end mark). */
-const MAX_TARGET_BYTES = 4095;
 /** One write call moves at most this much, so that no limit of a system or of Node on a single write is met. */
 const PIECE_BYTES = 64 * 1024 * 1024;
 
@@ -76,12 +70,7 @@ function refuseCollisions(changes: readonly TreeChange[]): void {
 function refuseBadTargets(changes: readonly TreeChange[], objects: ObjectSource): void {
   for (const { path, after } of changes) {
     if (after?.mode !== SYMLINK) continue;
-    const target = objects.read(after.oid).data;
-    if (target.length > 0 && target.length <= MAX_TARGET_BYTES && !target.includes(0)) continue;
-    throw new KbError('E_UNSAFE_STATE', `the link ${JSON.stringify(path)} has a target that no system can hold`, {
-      hint: 'have it removed in the remote repository, then try again',
-      details: { path },
-    });
+    requirePossibleTarget(path, objects.read(after.oid).data);
   }
 }
 
@@ -193,13 +182,12 @@ class Application {
   }
 
   private write(path: RepoPath, before: Leaf | undefined, after: Leaf): NewEntry {
-    if (this.cone?.has(path) === false && !this.isThere(path))
+    if (this.cone?.has(path) === false && !this.worktree.isThere(path, this.folders))
       return { mode: after.mode, oid: after.oid, stat: UNKNOWN_STAT, skipWorktree: true };
     const folder = folderOf(path);
     const parent = this.folders.make(folder);
     if (parent.kind === 'symlink' || parent.kind === 'file') return this.blocked(path, after, parent.at);
 
-    if (this.options.isFresh === true && after.mode !== GITLINK) return this.create(path, after);
     const isSurelyAbsent = this.folders.isNew(folder) && this.options.keepOthers !== true;
     const stats = isSurelyAbsent ? undefined : this.worktree.lstat(path);
     if (after.mode === GITLINK) return this.writeGitlink(path, stats, before, after);
@@ -214,22 +202,6 @@ class Application {
     const written = this.worktree.lstat(path);
     if (written === undefined) return unknown(after); // someone removed it at once: that is an edit like any other
     return { mode: after.mode, oid: after.oid, stat: fileStatOf(written) };
-  }
-
-  private isThere(path: RepoPath): boolean {
-    return this.options.isFresh !== true && this.worktree.isThere(path, this.folders);
-  }
-
-  /** @throws the file system's EEXIST when something is there after all: it is not overwritten */
-  private create(path: RepoPath, after: Leaf): NewEntry {
-    const place = this.onDisk(path);
-    const { disk, settings } = this.worktree;
-    if (after.mode === SYMLINK && settings.symlinks) {
-      disk.symlinkSync(this.objects.read(after.oid).data, place);
-      return { mode: after.mode, oid: after.oid, stat: fileStatOf(disk.lstatSync(place, { bigint: true })) };
-    }
-    const stat = this.writeFile(place, after);
-    return { mode: after.mode, oid: after.oid, stat };
   }
 
   private writeGitlink(

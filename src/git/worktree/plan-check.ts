@@ -10,13 +10,15 @@ import { pathProblem } from './path-rules.js';
  * @throws KbError E_UNSAFE_STATE naming the path and the rule
  */
 export function refuseUnsafePaths(changes: readonly TreeChange[]): void {
-  for (const { path, after } of changes) {
-    if (after === undefined) continue;
-    const problem = pathProblem(path, { mode: after.mode });
-    if (problem === undefined) continue;
-    throw new KbError('E_UNSAFE_STATE', `the tree holds ${JSON.stringify(path)}, which kb never writes: ${problem}`, {
-      hint: 'have it removed or renamed in the remote repository by someone you trust, then try again',
-      details: { path },
-    });
-  }
+  for (const { path, after } of changes) if (after !== undefined) refuseUnsafePath(path, after.mode);
+}
+
+/** The same for one path that comes. */
+export function refuseUnsafePath(path: string, mode: number): void {
+  const problem = pathProblem(path, { mode });
+  if (problem === undefined) return;
+  throw new KbError('E_UNSAFE_STATE', `the tree holds ${JSON.stringify(path)}, which kb never writes: ${problem}`, {
+    hint: 'have it removed or renamed in the remote repository by someone you trust, then try again',
+    details: { path },
+  });
 }
