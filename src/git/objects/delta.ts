@@ -17,13 +17,15 @@ export function deltaSizes(delta: Buffer): {
 
 /**
  * @param maxBytes the largest result that is made
+ * @param into where it is made, if it is large enough; not within `base` or `delta`
  * @throws KbError E_CORRUPT when the delta does not fit the base or itself
  */
-export function applyDelta(base: Buffer, delta: Buffer, maxBytes: number): Buffer {
+export function applyDelta(base: Buffer, delta: Buffer, maxBytes: number, into?: Buffer): Buffer {
   const { baseSize, resultSize, at: start } = deltaSizes(delta);
   if (baseSize !== base.length) throw damaged('it was made for another base');
   if (resultSize > maxBytes) throw damaged(`its result of ${resultSize} bytes is over the limit of ${maxBytes}`);
-  const result = Buffer.allocUnsafe(resultSize);
+  const result =
+    into !== undefined && into.length >= resultSize ? into.subarray(0, resultSize) : Buffer.allocUnsafe(resultSize);
   const end = delta.length;
   let at = start;
   let written = 0;

@@ -13,8 +13,9 @@ export interface Inflater {
    *   counts and throws when it has had enough)
    * @param sink takes the bytes piece by piece (each piece is only valid during the call); without it they
    *   are gathered and `take` gives them
+   * @param into where they may be gathered, with room for one byte more than `size`; `take` then may give a part of it
    */
-  begin(size: number, sink?: (piece: Buffer) => void): void;
+  begin(size: number, sink?: (piece: Buffer) => void, into?: Buffer): void;
   /**
    * Feeds `input[from, to)`. A stream's end is noticed when a byte after it was offered. Input that was not
    * consumed although the stream is not done must be offered again with more behind it.
@@ -24,7 +25,7 @@ export interface Inflater {
    */
   push(input: Buffer, from: number, to: number, final?: boolean): number;
   readonly done: boolean;
-  /** The inflated bytes; the caller owns them. */
+  /** The inflated bytes; the caller owns them (or `into` is). */
   take(): Buffer;
 }
 
@@ -73,7 +74,7 @@ class ReusedInflater implements Inflater {
     };
   }
 
-  begin(size: number, sink?: (piece: Buffer) => void): void {
+  begin(size: number, sink?: (piece: Buffer) => void, into?: Buffer): void {
     this.handle.reset();
     this.done = false;
     this.size = size;
@@ -82,7 +83,9 @@ class ReusedInflater implements Inflater {
     this.sink = sink;
     // One byte more than must come: zlib then reaches the stream's end, and a longer stream shows itself.
     this.output =
-      sink === undefined ? Buffer.allocUnsafe(size + 1) : (this.piece ??= Buffer.allocUnsafeSlow(PIECE_BYTES));
+      sink === undefined
+        ? (into ?? Buffer.allocUnsafe(size + 1))
+        : (this.piece ??= Buffer.allocUnsafeSlow(PIECE_BYTES));
   }
 
   push(input: Buffer, from: number, to: number): number {

@@ -133,6 +133,8 @@ export function encodePackIndex(objects: PackedObjects, packChecksum: Buffer): B
   const bytes = Buffer.alloc(NAMES_AT + count * 28 + large * 8 + 40);
   bytes.writeUInt32BE(SIGNATURE, 0);
   bytes.writeUInt32BE(2, 4);
+  const from = wordsOf(ids); // and `bytes`, which `Buffer.alloc` never cuts out of a larger piece
+  const to = wordsOf(bytes);
   const crcsAt = NAMES_AT + count * 20;
   const offsetsAt = crcsAt + count * 4;
   let largeAt = offsetsAt + count * 4;
@@ -140,8 +142,14 @@ export function encodePackIndex(objects: PackedObjects, packChecksum: Buffer): B
   for (let rank = 0; rank < count; rank++) {
     const position = order[rank] as number;
     const nameAt = NAMES_AT + rank * 20;
-    ids.copy(bytes, nameAt, position * 20, position * 20 + 20);
-    if (rank > 0 && bytes.compare(bytes, nameAt, nameAt + 20, nameAt - 20, nameAt) === 0) {
+    // a name is five words, whatever their order of bytes
+    let word = nameAt / 4;
+    for (let at = position * 5, end = at + 5; at < end; at++) to[word++] = from[at] as number;
+    if (
+      rank > 0 &&
+      to[word - 5] === to[word - 10] &&
+      bytes.compare(bytes, nameAt, nameAt + 20, nameAt - 20, nameAt) === 0
+    ) {
       throw new KbError('E_CORRUPT', `a pack holds the object ${bytes.toString('hex', nameAt, nameAt + 20)} twice`);
     }
     const fanoutAt = HEADER_BYTES + 4 * (bytes[nameAt] as number);
@@ -169,6 +177,12 @@ export function encodePackIndex(objects: PackedObjects, packChecksum: Buffer): B
   return bytes;
 }
 
+/** The same memory as numbers of 32 bits. Buffers this large begin where such a number may; a copy where one does not. */
+function wordsOf(bytes: Buffer): Uint32Array {
+  const whole = bytes.byteOffset % 4 === 0 ? bytes : Uint8Array.from(bytes);
+  return new Uint32Array(whole.buffer, whole.byteOffset, whole.length >>> 2);
+}
+
 /** Positions below this fit into a number together with the first 32 bits of an id. */
 const MAX_POSITIONS = 2 ** 21;
 
@@ -187,12 +201,17 @@ function orderById(ids: Buffer, count: number): Uint32Array {
   for (let position = 0; position < count; position++)
     keys[position] = ids.readUInt32BE(position * 20) * MAX_POSITIONS + position;
   keys.sort();
+  let before = -1;
   for (let rank = 0; rank < count; rank++) {
     const position = (keys[rank] as number) % MAX_POSITIONS;
+    const start = ((keys[rank] as number) - position) / MAX_POSITIONS;
     let place = rank;
     // Ids that begin alike are few, and stand next to each other.
-    for (; place > 0 && compare(order[place - 1] as number, position) > 0; place--)
-      order[place] = order[place - 1] as number;
+    if (start === before) {
+      for (; place > 0 && compare(order[place - 1] as number, position) > 0; place--)
+        order[place] = order[place - 1] as number;
+    }
+    before = start;
     order[place] = position;
   }
   return order;

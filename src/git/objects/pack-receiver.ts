@@ -13,9 +13,9 @@ import type { ObjectLimits } from './limits.js';
 import { hashObject, objectPrefix, type GitObject, type ObjectSource, type ObjectType } from './object.js';
 import { PackBytes } from './pack-bytes.js';
 import { encodeEntryHead, EntryHead, PACK_TYPES, REF_DELTA, TYPE_NUMBERS } from './pack-entry.js';
-import { ObjectCache } from './object-cache.js';
 import { encodePackIndex, readAt } from './pack-index.js';
 import { PackTable } from './pack-table.js';
+import { RecentObjects } from './recent-objects.js';
 import { verifyTree } from './tree.js';
 
 export interface ReceiveProgress {
@@ -93,6 +93,9 @@ const CHECKSUM_BYTES = 20;
 const STREAM_BYTES = 1024 * 1024;
 /** Objects seen lately, as bases of the deltas that follow: most deltas are resolved when they arrive. */
 const RECENT_BYTES = 24 * 1024 * 1024;
+const RECENT_LARGE_BYTES = 12 * 1024 * 1024;
+/** A delta up to this size is inflated into memory that the next one uses again. */
+const SMALL_DELTA_BYTES = 64 * 1024;
 /** Inflated deltas kept because their base had gone from the recent ones. */
 const WAITING_BYTES = 16 * 1024 * 1024;
 /** Objects on the way down one delta chain. */
@@ -128,7 +131,8 @@ class StreamingReceiver implements PackReceiver {
   private readonly limits: ObjectLimits;
   private readonly inflater = createInflater();
   private readonly checksum = createHash('sha1');
-  private readonly recent = new ObjectCache<number>(RECENT_BYTES);
+  private readonly recent = new RecentObjects(RECENT_BYTES, RECENT_LARGE_BYTES);
+  private smallDelta: Buffer | undefined;
   private readonly table = new PackTable();
   private readonly waitingDeltas = new Map<number, Buffer>();
   private waitingBytes = 0;
@@ -346,8 +350,15 @@ class StreamingReceiver implements PackReceiver {
       this.blobHash = hash;
       this.inflater.begin(head.size, (piece) => hash.update(piece));
     } else {
-      this.inflater.begin(head.size);
+      this.inflater.begin(head.size, undefined, this.roomFor(type, head.size));
     }
+  }
+
+  /** One byte more than the object: see `Inflater.begin`. */
+  private roomFor(type: ObjectType | undefined, size: number): Buffer {
+    if (type !== undefined) return this.recent.room(size + 1);
+    if (size >= SMALL_DELTA_BYTES) return Buffer.allocUnsafeSlow(size + 1);
+    return (this.smallDelta ??= Buffer.allocUnsafeSlow(SMALL_DELTA_BYTES)).subarray(0, size + 1);
   }
 
   private endEntry(): void {
@@ -374,24 +385,38 @@ class StreamingReceiver implements PackReceiver {
           : table.indexAt(this.entryAt - head.distance);
       if (base < 0) throw damaged('a delta names a base outside the pack');
       table.setBase(index, base);
-      const object = table.isResolved(base) ? this.recent.get(base) : undefined;
-      if (object !== undefined) {
-        this.settleDelta(index, object, delta);
-        return;
-      }
+      if (table.isResolved(base) && this.recent.has(base) && this.settleOnRecent(index, base, delta)) return;
     }
     // The head of a delta is checked in any case; its data is read again where there was no room to keep it.
     if (this.waitingBytes + delta.length > WAITING_BYTES) return;
     this.waitingBytes += delta.length;
-    this.waitingDeltas.set(index, delta);
+    this.waitingDeltas.set(index, Buffer.from(delta));
   }
 
-  private settleDelta(index: number, base: GitObject, delta: Buffer): GitObject {
-    const limit = base.type === 'blob' ? this.limits.maxDeltaBytes : this.limits.maxStructuredBytes;
+  /** @returns false when the base had to make room for what would be made of it */
+  private settleOnRecent(index: number, base: number, delta: Buffer): boolean {
+    const type = this.table.type(base);
+    const size = this.sizeOfResult(type, delta);
+    // Before the base is looked up: making room may overwrite it.
+    const room = this.recent.room(size);
+    const data = this.recent.get(base);
+    if (data === undefined) return false;
+    this.settleDelta(index, { type, data }, delta, size, room);
+    return true;
+  }
+
+  /** @throws KbError E_CORRUPT when it is over the limit */
+  private sizeOfResult(type: ObjectType, delta: Buffer): number {
+    const limit = type === 'blob' ? this.limits.maxDeltaBytes : this.limits.maxStructuredBytes;
     const { resultSize } = deltaSizes(delta);
     if (resultSize > limit) throw tooLarge(resultSize, limit);
+    return resultSize;
+  }
+
+  /** @param resultSize from `sizeOfResult` @param room for the object, where there is some */
+  private settleDelta(index: number, base: GitObject, delta: Buffer, resultSize: number, room?: Buffer): GitObject {
     if (resultSize > this.largestBytes) this.largestBytes = resultSize;
-    const object = { type: base.type, data: applyDelta(base.data, delta, limit) };
+    const object = { type: base.type, data: applyDelta(base.data, delta, resultSize, room) };
     if (this.table.deepen(index) > this.limits.maxDeltaDepth)
       throw damaged(`a delta chain is longer than ${this.limits.maxDeltaDepth}`);
     this.settle(index, object);
@@ -413,7 +438,8 @@ class StreamingReceiver implements PackReceiver {
       });
     }
     this.table.resolve(index, TYPE_NUMBERS[object.type], oid);
-    this.recent.put(index, object);
+    // What was resolved in the end came before these, and its base is held until it is done.
+    if (this.bytes === undefined) this.recent.keep(index, object.data);
     this.options.onObject?.(oid, object.type, object.data);
   }
 
@@ -440,7 +466,8 @@ class StreamingReceiver implements PackReceiver {
       const before = top.object;
       const base = this.objectOf(steps, steps.length - 1);
       held += before === undefined ? base.data.length : 0;
-      const object = this.settleDelta(child, base, this.deltaOf(child));
+      const delta = this.deltaOf(child);
+      const object = this.settleDelta(child, base, delta, this.sizeOfResult(base.type, delta));
       if (table.unresolved % TELL_EVERY === 0) this.tell('indexing', table.count - table.unresolved);
       yield;
       const children = table.takeWaiting(child);
@@ -479,11 +506,17 @@ class StreamingReceiver implements PackReceiver {
     return pack.inflate(offset, pack.head(offset));
   }
 
+  /** While nothing is received any more, so that its bytes stay what they are. */
+  private recentObject(index: number): GitObject | undefined {
+    const data = this.recent.get(index);
+    return data === undefined ? undefined : { type: this.table.type(index), data };
+  }
+
   /** A resolved object, read back from the file: the base of a delta, or one of a small pack. */
   private readEntry(index: number): GitObject {
     const chain: number[] = [];
     let at = index;
-    let object = this.recent.get(at);
+    let object = this.recentObject(at);
     while (object === undefined) {
       const base = this.table.base(at);
       if (base < 0) {
@@ -495,7 +528,7 @@ class StreamingReceiver implements PackReceiver {
       }
       chain.push(at);
       at = base;
-      object = this.recent.get(at);
+      object = this.recentObject(at);
     }
     for (const step of chain.reverse()) {
       object = { type: object.type, data: applyDelta(object.data, this.deltaOf(step), this.limits.maxObjectBytes) };

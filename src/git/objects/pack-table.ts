@@ -1,4 +1,6 @@
 import type { Oid } from '../ids.js';
+import type { ObjectType } from './object.js';
+import { PACK_TYPES } from './pack-entry.js';
 import type { PackedObjects } from './pack-index.js';
 
 /**
@@ -50,6 +52,11 @@ export class PackTable implements PackedObjects {
 
   isResolved(index: number): boolean {
     return this.types[index] !== 0;
+  }
+
+  /** Of a resolved object. */
+  type(index: number): ObjectType {
+    return PACK_TYPES[this.types[index] as number] as ObjectType;
   }
 
   oid(index: number): Oid {
