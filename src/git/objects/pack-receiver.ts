@@ -92,7 +92,7 @@ const CHECKSUM_BYTES = 20;
 /** Blobs over this are hashed on the way and not held. */
 const STREAM_BYTES = 1024 * 1024;
 /** Objects seen lately, as bases of the deltas that follow: most deltas are resolved when they arrive. */
-const RECENT_BYTES = 24 * 1024 * 1024;
+const RECENT_BYTES = 32 * 1024 * 1024;
 const RECENT_LARGE_BYTES = 12 * 1024 * 1024;
 /** A delta up to this size is inflated into memory that the next one uses again. */
 const SMALL_DELTA_BYTES = 64 * 1024;
