@@ -69,6 +69,11 @@ export const programDisk: Disk = {
   },
 };
 
+/** Whether a disk is the machine's own and nothing else, so that another thread's calls mean the same. */
+export function isPlainDisk(disk: object): boolean {
+  return disk === nodeDisk || disk === programDisk;
+}
+
 function workingDirectory(): string | undefined {
   try {
     return process.cwd();

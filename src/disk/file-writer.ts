@@ -1,8 +1,15 @@
 import { isUtf8 } from 'node:buffer';
 import type { BigIntStats } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { MessageChannel, receiveMessageOnPort, Worker, type MessagePort } from 'node:worker_threads';
-import { nodeDisk, type Disk } from './disk.js';
+import {
+  MessageChannel,
+  receiveMessageOnPort,
+  Worker,
+  type MessagePort,
+  type WorkerOptions,
+} from 'node:worker_threads';
+import { KbError } from '../errors.js';
+import { isPlainDisk, type Disk } from './disk.js';
 
 /** What a batch needs of the file system; the second thread has Node's own. */
 type FileCalls = Pick<Disk, 'openSync' | 'writeSync' | 'fstatSync' | 'closeSync'>;
@@ -55,7 +62,8 @@ export interface FileJob {
  * to the end, takes a filled one and writes it itself. So all gets done also where no thread can be had.
  *
  * Invariant: a batch is written by one thread only, the one whose compare-and-swap took it; its memory is filled again
- * only after what was written has been told.
+ * only after what was written has been told. A batch that a dead thread had taken is written by nobody: half of its
+ * files may be there. That is an error as soon as the death is known, never a wait (test: "a second thread that …").
  */
 export class FileWriter {
   private readonly prefix: Buffer;
@@ -63,7 +71,8 @@ export class FileWriter {
   private readonly port: MessagePort;
   private readonly farPort: MessagePort;
   private thread: Worker | undefined;
-  private broken: unknown;
+  /** Why the second thread is gone. */
+  private death: Error | undefined;
   private filling = 0;
   private used = 0;
   /** Bytes of content that is handed over and not told as written. */
@@ -74,11 +83,13 @@ export class FileWriter {
   /**
    * @param directory absolute
    * @param onWritten is told of each file: its id, and where in `words` its stat is (only during the call)
+   * @param startThread for tests
    */
   constructor(
     private readonly disk: Disk,
     directory: string,
     private readonly onWritten: (id: number, words: Uint32Array, at: number) => void,
+    private readonly startThread = (program: string, options: WorkerOptions): Worker => new Worker(program, options),
   ) {
     this.prefix = Buffer.from(`${directory}/`);
     const bytes = new SharedArrayBuffer(BATCHES * BATCH_BYTES);
@@ -92,16 +103,17 @@ export class FileWriter {
 
   /** Starts the second thread, where there is a processor for it and the disk is the real one. It costs 20 ms of that processor, and 10 MB. */
   speedUp(): void {
-    if (this.thread !== undefined || this.disk !== nodeDisk || availableParallelism() < 2) return;
+    if (this.thread !== undefined || !isPlainDisk(this.disk) || availableParallelism() < 2) return;
     try {
-      const thread = new Worker(PROGRAM, {
+      const thread = this.startThread(PROGRAM, {
         eval: true,
         execArgv: [],
         workerData: { shared: this.shared, port: this.farPort },
         transferList: [this.farPort],
         resourceLimits: { maxYoungGenerationSizeMb: 4, maxOldGenerationSizeMb: 64 },
       });
-      thread.on('error', (error) => (this.broken = error));
+      thread.on('error', (error) => (this.death ??= error));
+      thread.on('exit', (code) => (this.death ??= new Error(`it ended with ${code}`)));
       thread.unref();
       this.thread = thread;
     } catch {
@@ -138,7 +150,7 @@ export class FileWriter {
     while (this.pendingFiles > 0) {
       this.collect();
       if (!this.takeOne() && this.pendingFiles > 0) {
-        if (this.broken !== undefined) throw new Error('the thread that writes files ended', { cause: this.broken });
+        this.requireNoneLost();
         // The rest is in the other thread's hands, for a few milliseconds at most.
         for (let batch = 0; batch < BATCHES; batch++)
           if (Atomics.load(control, STATES + batch) === TAKEN) Atomics.wait(control, STATES + batch, TAKEN, 2);
@@ -189,6 +201,7 @@ export class FileWriter {
 
   private nextBatch(): void {
     this.flush();
+    this.requireNoneLost();
     const { control } = this.shared;
     for (;;) {
       for (let step = 1; step <= BATCHES; step++) {
@@ -215,6 +228,18 @@ export class FileWriter {
       return true;
     }
     return false;
+  }
+
+  /** A thread that is dead without having taken a batch is not missed: this one writes the rest. */
+  private requireNoneLost(): void {
+    if (this.death === undefined) return;
+    const { control } = this.shared;
+    for (let batch = 0; batch < BATCHES; batch++)
+      if (Atomics.load(control, STATES + batch) === TAKEN)
+        throw new KbError('E_INTERNAL', `the thread that writes files is gone: ${this.death.message}`, {
+          hint: 'run the same command again',
+          cause: this.death,
+        });
   }
 
   /** Tells of all that is written by now. */

@@ -1,10 +1,14 @@
-import { lstatSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout } from 'node:timers/promises';
+import { setImmediate, setTimeout } from 'node:timers/promises';
+import { Worker } from 'node:worker_threads';
 import { afterEach, describe, expect, it } from 'vitest';
 import { nodeDisk } from '../../../src/disk/disk.js';
 import { FileWriter, STAT_WORDS, statWords } from '../../../src/disk/file-writer.js';
+import { isKbError } from '../../../src/errors.js';
+import { BROKEN, type Broken } from '../../support/broken-thread.js';
 import { makeTemporaryDirectory } from '../../support/native-git.js';
 
 const NO_FOLDER = Buffer.alloc(0);
@@ -108,5 +112,68 @@ describe('FileWriter', () => {
     writer.add({ id: 1, permission: 0o666, folder: NO_FOLDER, name, content: Buffer.from('bytes') });
     finish();
     expect(readFileSync(Buffer.concat([Buffer.from(`${directory}/`), name]), 'utf8')).toBe('bytes');
+  });
+
+  describe.skipIf(availableParallelism() < 2)('a second thread that … (needs two processors)', () => {
+    /** Fills a batch, which the thread takes, and waits for what comes of it. */
+    async function writeWith(how: Broken): Promise<unknown> {
+      const directory = makeTemporaryDirectory();
+      writer = new FileWriter(
+        nodeDisk,
+        directory,
+        () => undefined,
+        (program, options) => new Worker(BROKEN[how] + program, options),
+      );
+      writer.speedUp();
+      for (let id = 0; id < 100; id++) add(id, `note ${id}`, 'text');
+      writer.flush();
+      await expect.poll(() => existsSync(join(directory, 'note 1')), { timeout: 20_000 }).toBe(true);
+      try {
+        for (let id = 100; id < 5000; id++) add(id, `note ${id}`, 'text'.repeat(100));
+        for (const _ of writer.finish()) await setImmediate();
+      } catch (error) {
+        return error;
+      }
+      return undefined;
+    }
+
+    it.each(['ends', 'dies', 'runs out of memory'] as const)('… %s in a batch: an error, and no wait', async (how) => {
+      const error = await writeWith(how);
+      expect(isKbError(error, 'E_INTERNAL') && error.message).toMatch(/^the thread that writes files is gone: /);
+    });
+
+    it('… finds the disk full: its error', async () => {
+      expect(await writeWith('finds the disk full')).toMatchObject({ code: 'ENOSPC', syscall: 'open' });
+    });
+
+    it('… hangs is ended by close, and nothing is written after it', async () => {
+      const hanging = writeWith('hangs');
+      await setTimeout(1000);
+      await writer.close();
+      const error = await hanging;
+      expect(isKbError(error, 'E_INTERNAL')).toBe(true);
+    });
+
+    it('… ends without having taken a batch is not missed', async () => {
+      const directory = makeTemporaryDirectory();
+      const told: number[] = [];
+      let gone: Promise<unknown> | undefined;
+      writer = new FileWriter(
+        nodeDisk,
+        directory,
+        (id) => told.push(id),
+        (_, options) => {
+          const thread = new Worker('process.exit(1)', options);
+          gone = once(thread, 'exit');
+          return thread;
+        },
+      );
+      writer.speedUp();
+      await gone;
+      for (let id = 0; id < 5000; id++) add(id, `note ${id}`, 'text'.repeat(100));
+      finish();
+      expect(told).toHaveLength(5000);
+      expect(readdirSync(directory)).toHaveLength(5000);
+    });
   });
 });
