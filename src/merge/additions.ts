@@ -62,7 +62,13 @@ export function unite(added: Added, order?: BlockOrder, depth = 0): string[] | u
   if (theirKept === undefined) return undefined;
   const placed =
     order === undefined ? inTurn(ours.blocks, theirKept, chunk, depth) : sortIn(ours.blocks, theirKept, order);
-  return placed === undefined ? undefined : joined(placed, added);
+  return placed === undefined ? undefined : joined(sectionsLast(placed), added);
+}
+
+/** What stands above the first heading of either side belongs to the section above; no heading may take it over. */
+function sectionsLast(placed: readonly Placed[]): readonly Placed[] {
+  const isSection = ({ block }: Placed): boolean => block.kind === 'section';
+  return [...placed.filter((part) => !isSection(part)), ...placed.filter(isSection)];
 }
 
 interface TheirPart {

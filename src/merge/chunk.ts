@@ -1,6 +1,6 @@
 import type { FileKind } from './file-kind.js';
 import type { LineRange } from './diff3.js';
-import { literalLines } from './markdown/fences.js';
+import { fencesOf, literalLines } from './markdown/fences.js';
 
 /** One version of the file that is being merged. */
 export class Version {
@@ -54,6 +54,20 @@ export function touchesCode({ versions, at }: Chunk): boolean {
     const { start, count } = at[side];
     for (let line = start; line < start + count; line++) if (versions[side].isCode(line)) return true;
     return count === 0 && start > 0 && versions[side].isCode(start - 1) && versions[side].isCode(start);
+  });
+}
+
+/** Amid a block of code, or with a fence that opens or closes one: what follows would change its meaning. */
+export function cutsFence({ versions, at, ours, theirs }: Chunk): boolean {
+  if (versions.ours.kind !== 'markdown') return false;
+  const isOpen = (lines: readonly string[]): boolean => {
+    const marks = fencesOf([...lines, '\n']);
+    return marks.at(-1) === 1;
+  };
+  if (isOpen(ours) || isOpen(theirs)) return true;
+  return (['ours', 'theirs'] as const).some((side) => {
+    const { start } = at[side];
+    return start > 0 && versions[side].isCode(start - 1) && isOpen(versions[side].lines.slice(0, start));
   });
 }
 

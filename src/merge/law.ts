@@ -22,8 +22,10 @@ export function judge(request: {
   /** The places that a side changed, as the line merge found them. */
   readonly regions: readonly Region[];
   readonly result: string;
+  /** What one side deleted may stand beside what it wrote instead: the other side's edit of it is kept. */
+  readonly keepsEdits?: boolean;
 }): Judgement {
-  const { base, ours, theirs, regions, result } = request;
+  const { base, ours, theirs, regions, result, keepsEdits = false } = request;
   const most = new Map<string, number>();
   const owed = new Map<string, number>();
   let replacedNumbers = 0;
@@ -51,7 +53,8 @@ export function judge(request: {
       const [x, y] = [(counts.ours.get(item) ?? 0) - before, (counts.theirs.get(item) ?? 0) - before];
       owe(item, x >= 0 && y >= 0 ? before + Math.max(x, y) : before + x + y);
       const upper = x >= 0 && y >= 0 ? x + y : x <= 0 && y <= 0 ? 0 : Math.max(x, y); // a deletion may be taken back
-      most.set(item, (most.get(item) ?? 0) + before + upper);
+      const both = keepsEdits && Math.min(x, y) < 0 ? before + Math.min(x, y) : 0;
+      most.set(item, (most.get(item) ?? 0) + before + upper + both);
       if (isNumber(item)) replacedNumbers += Math.min(Math.max(0, -x), Math.max(0, -y));
     }
   }

@@ -157,7 +157,12 @@ function mergeOnce(request: LinesRequest, given: LinesRequest): Answer {
   if (hasConflict(pieces)) return { text: undefined, pieces };
   const text = withLastLineEnd(textOf(pieces, request.ending), given);
   const rules = rulesOf(pieces);
-  const { loses, repeats } = judge({ ...versionsOf(given), regions: regionsOf(given), result: text });
+  const { loses, repeats } = judge({
+    ...versionsOf(given),
+    regions: regionsOf(given),
+    result: text,
+    keepsEdits: rules.includes('delete-modify'),
+  });
   if (!loses && !(repeats && rules.some((rule) => MAY_REPEAT.has(rule)))) return { text, rules };
   return { text: undefined, pieces: mergeByLines({ ...given, choice: NO_RULES }) };
 }

@@ -7,9 +7,11 @@ import { settled, textOf, type MergedPiece } from './pieces.js';
 import type { RuleChoice, RuleName } from './rule-names.js';
 import { fineChanges, fineRegions } from './rules/adjacent-edits.js';
 import { bothAdded } from './rules/both-added.js';
+import { bothDeleted } from './rules/both-deleted.js';
 import { cells } from './rules/cells.js';
 import { checkbox } from './rules/checkbox.js';
 import { deleteModify } from './rules/delete-modify.js';
+import { listMarks } from './rules/list-marks.js';
 import { sameChange } from './rules/same-change.js';
 import { superset } from './rules/superset.js';
 import { whiteSpace } from './rules/white-space.js';
@@ -32,7 +34,9 @@ const MOST_EFFORT = 50_000;
 const CHUNK_RULES: readonly { readonly name: RuleName; readonly rule: ChunkRule }[] = [
   { name: 'same-change', rule: sameChange },
   { name: 'white-space', rule: whiteSpace },
+  { name: 'list-marks', rule: listMarks },
   { name: 'superset', rule: superset },
+  { name: 'both-deleted', rule: bothDeleted },
   { name: 'checkbox', rule: checkbox },
   { name: 'cells', rule: cells },
   { name: 'words', rule: words },
@@ -68,16 +72,25 @@ export function mergeByLines(request: LinesRequest): MergedPiece[] {
   return pieces;
 }
 
-/** What both have stands for the base where there is none. */
+/**
+ * What both have stands for the base where there is none: the stretches that say something. Blank lines and marks that
+ * two texts have in common would tie together what has nothing to do with each other.
+ */
 function shared(ours: readonly string[], theirs: readonly string[]): string[] {
   const ids = new KeyIds();
   const lines: string[] = [];
+  const take = (from: number, to: number): void => {
+    const stretch = ours.slice(from, to);
+    const isEdge = from === 0 || to === ours.length;
+    if (isEdge || stretch.some((line) => /[\p{L}\p{N}]/u.test(line))) for (const line of stretch) lines.push(line);
+  };
   let at = 0;
   for (const { oldStart, oldCount } of diffLines(ids.of(ours), ids.of(theirs))) {
-    lines.push(...ours.slice(at, oldStart));
+    take(at, oldStart);
     at = oldStart + oldCount;
   }
-  return [...lines, ...ours.slice(at)];
+  take(at, ours.length);
+  return lines;
 }
 
 interface Place {

@@ -7,6 +7,8 @@ export const RULES = {
   'same-change': { lossless: true, says: 'both sides made the same change' },
   'white-space': { lossless: true, says: 'one side changed only white space or line ends' },
   superset: { lossless: true, says: 'one side has all that the other has, and more' },
+  'both-deleted': { lossless: true, says: 'both sides took words away, one of them more' },
+  'list-marks': { lossless: true, says: 'one side changed only the marks of a list' },
   'front-matter': { lossless: true, says: 'front matter, key by key' },
   'newest-date': { lossless: false, says: 'of two dates of the last change the newer one' },
   json: { lossless: true, says: 'JSON, by its structure' },

@@ -1,8 +1,7 @@
 /** What both sides added at one place, by the first rule that knows this kind of text. */
 import { lineBlocks, unite, type AdditionRule } from '../additions.js';
-import type { Chunk } from '../chunk.js';
+import { cutsFence, type Chunk } from '../chunk.js';
 import { blocksOf } from '../markdown/blocks.js';
-import { fencesOf } from '../markdown/fences.js';
 import type { RuleChoice, RuleName } from '../rule-names.js';
 import { linkReferences } from './link-references.js';
 import { listItems } from './list-items.js';
@@ -29,7 +28,7 @@ export function bothAdded(
   const { versions, base, ours, theirs } = chunk;
   const { kind } = versions.ours;
   if (kind !== 'markdown' && kind !== 'text' && kind !== 'csv') return undefined;
-  if (base.some((line) => line.trim() !== '') || isInFence(chunk)) return undefined;
+  if (base.some((line) => line.trim() !== '') || cutsFence(chunk)) return undefined;
   const split = kind === 'markdown' ? blocksOf : lineBlocks;
   const added = { chunk, ours: split(ours), theirs: split(theirs) };
   if (added.ours.blocks.length === 0 || added.theirs.blocks.length === 0) return undefined;
@@ -41,18 +40,4 @@ export function bothAdded(
     return lines === undefined ? undefined : { lines, rule: rule.name };
   }
   return undefined;
-}
-
-/** Amid a block of code, or with a fence that opens or closes one: what follows would change its meaning. */
-function isInFence({ versions, at, ours, theirs }: Chunk): boolean {
-  if (versions.ours.kind !== 'markdown') return false;
-  const isOpen = (lines: readonly string[]): boolean => {
-    const marks = fencesOf([...lines, '\n']);
-    return marks.at(-1) === 1;
-  };
-  if (isOpen(ours) || isOpen(theirs)) return true;
-  return (['ours', 'theirs'] as const).some((side) => {
-    const { start } = at[side];
-    return start > 0 && versions[side].isCode(start - 1) && isOpen(versions[side].lines.slice(0, start));
-  });
 }

@@ -41,7 +41,7 @@ export function entriesOf(lines: readonly string[]): Entries | undefined {
     }
     if (line.includes('\t') && /^\s*\t/.test(line)) return undefined;
     if (indentOf(line) !== indent) return undefined;
-    const name = kind === 'item' ? (ITEM.test(line) ? line.trim() : undefined) : keyOf(line);
+    const name = kind === 'item' ? (ITEM.test(line) ? line.trim().replace(/^-\s+/, '- ') : undefined) : keyOf(line);
     if (name === undefined) return undefined;
     const end = endOf(lines, at, indent, kind);
     entries.push({ name, kind, lead, lines: lines.slice(at, end), indent });

@@ -4,6 +4,7 @@ import { settled, type MergedPiece } from '../pieces.js';
 import type { RuleChoice, RuleName } from '../rule-names.js';
 import { isDateKey, newerOf } from '../rules/newest-date.js';
 import { entriesOf, indentOf, valueOf, type Entries, type Entry } from './entries.js';
+import { inOneLayout } from './layout.js';
 import { isSetKey, mergeSets } from './value-lists.js';
 
 export interface EntriesContext {
@@ -28,14 +29,11 @@ export function mergeYamlLines(
   depth = 0,
 ): MergedPiece[] | undefined {
   if (depth > DEEPEST) return undefined;
-  const [b, o, t] = [
-    base === undefined ? { entries: [], tail: [] } : entriesOf(base),
-    entriesOf(ours),
-    entriesOf(theirs),
-  ];
-  if (b === undefined || o === undefined || t === undefined) return undefined;
-  const all = [...b.entries, ...o.entries, ...t.entries];
-  if (all.some(({ kind, indent }) => kind !== all[0]?.kind || indent !== all[0].indent)) return undefined;
+  const read = [base === undefined ? { entries: [], tail: [] } : entriesOf(base), entriesOf(ours), entriesOf(theirs)];
+  if (read[0] === undefined || read[1] === undefined || read[2] === undefined) return undefined;
+  const alike = inOneLayout(read[0], read[1], read[2]);
+  if (alike === undefined) return undefined;
+  const { base: b, ours: o, theirs: t } = alike;
   const table = { base: byName(b), ours: byName(o), theirs: byName(t) };
   if (replacesAlike(table.base, table.ours, table.theirs)) return undefined;
   const names = orderedUnion([...table.base.keys()], [...table.ours.keys()], [...table.theirs.keys()]);

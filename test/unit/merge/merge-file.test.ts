@@ -14,6 +14,11 @@ interface Case {
   readonly rules?: readonly RuleName[];
 }
 
+/** A paragraph of 60 words in lines of ten. */
+const chapter = Array.from({ length: 60 }, (_, at) => `word${at}${at % 10 === 9 ? '\n' : ' '}`)
+  .join('')
+  .trim();
+
 const groups: Record<string, readonly Case[]> = {
   'both added to one place': [
     {
@@ -129,6 +134,13 @@ const groups: Record<string, readonly Case[]> = {
       theirs: '# Title\n\nDogs would rather walk.\n',
       expected: '# Title\n\nCats sleep all day long.\n\nDogs would rather walk.\n',
       rules: ['paragraphs'],
+    },
+    {
+      name: 'a paragraph of theirs does not come below a heading that ours added',
+      base: '# Title\n\ntext\n',
+      ours: '# Title\n\ntext\n\n## Mine\n\nabout cats\n',
+      theirs: '# Title\n\ntext\n\nDogs would rather walk.\n',
+      expected: '# Title\n\ntext\n\nDogs would rather walk.\n\n## Mine\n\nabout cats\n',
     },
     {
       name: 'two versions of one paragraph are a conflict',
@@ -271,6 +283,60 @@ const groups: Record<string, readonly Case[]> = {
       rules: ['delete-modify'],
     },
     {
+      name: 'a deletion that includes what the other side took away stands',
+      base: 'Staff\n\nAsk [Ann](mailto:ann@x.example) for help.\n\nend\n',
+      ours: 'Staff\n\nend\n',
+      theirs: 'Staff\n\nAsk Ann for help.\n\nend\n',
+      expected: 'Staff\n\nend\n',
+      rules: ['both-deleted'],
+    },
+    {
+      name: 'of two deletions in one line the larger one, if it includes the other',
+      base: 'use the [old web standards](https://x.example) in every case\n',
+      ours: 'use the [web standards](https://x.example) in every case\n',
+      theirs: 'use the web in every case\n',
+      expected: 'use the web in every case\n',
+      rules: ['both-deleted'],
+    },
+    {
+      name: 'the marks of a list changed by one side, an item by the other',
+      base: '* buy milk\n* call the bank\n',
+      ours: '- buy milk\n- call the bank\n',
+      theirs: '* buy milk\n* call the bank at nine\n',
+      expected: '- buy milk\n- call the bank at nine\n',
+      rules: ['adjacent-edits', 'list-marks'],
+    },
+    {
+      name: 'the marks of a list changed by one side, its items deleted by the other',
+      base: 'one\n\n* buy milk\n* call the bank\n\ntwo\n',
+      ours: 'one\n\n- buy milk\n- call the bank\n\ntwo\n',
+      theirs: 'one\n\ntwo\n',
+      expected: 'one\n\ntwo\n',
+      rules: ['list-marks'],
+    },
+    {
+      name: 'items that got new numbers by one side, an item reworded by the other',
+      base: '1. first thing\n2. second thing\n',
+      ours: '1. new start\n2. first thing\n3. second thing\n',
+      theirs: '1. first thing\n2. second thing, quickly\n',
+      expected: '1. new start\n2. first thing\n3. second thing, quickly\n',
+    },
+    {
+      name: 'an edit within a long text that was replaced by a short note: the note and the edited text',
+      base: `top\n\n${chapter}\n\nend\n`,
+      ours: 'top\n\nThis page is now elsewhere.\n\nend\n',
+      theirs: `top\n\n${chapter.replace('word30', 'another')}\n\nend\n`,
+      expected: `top\n\nThis page is now elsewhere.\n\n${chapter.replace('word30', 'another')}\n\nend\n`,
+      rules: ['delete-modify'],
+    },
+    {
+      name: 'an edit within a long text that was replaced by another long text is a conflict',
+      base: `top\n\n${chapter}\n\nend\n`,
+      ours: `top\n\n${chapter.replace(/word(?!\d7)/g, 'mot')}\n\nend\n`,
+      theirs: `top\n\n${chapter.replace('word30', 'another')}\n\nend\n`,
+      expected: undefined,
+    },
+    {
       name: 'what was replaced by a version of itself is a conflict',
       base: 'one\n\nThe cat sleeps on the mat.\n\ntwo\n',
       ours: 'one\n\nThe cat naps on a mat.\n\ntwo\n',
@@ -395,6 +461,21 @@ const groups: Record<string, readonly Case[]> = {
       base: '---\nupdated: 2026-01-01\n---\n',
       ours: '---\nupdated: 2026-03-01\n---\n',
       theirs: '---\nupdated: 1600000000002\n---\n',
+      expected: undefined,
+    },
+    {
+      name: 'a list that was indented anew, and edited by the other side',
+      base: '---\nreleases:\n  - name: a\n    eol: 1\n  - name: b\n    eol: 2\n---\n',
+      ours: '---\nreleases:\n-   name: a\n    eol: 1\n\n-   name: b\n    eol: 2\n---\n',
+      theirs: '---\nreleases:\n  - name: c\n    eol: 0\n  - name: a\n    eol: 1\n  - name: b\n    eol: 3\n---\n',
+      expected: '---\nreleases:\n-   name: c\n    eol: 0\n-   name: a\n    eol: 1\n\n-   name: b\n    eol: 3\n---\n',
+      rules: ['front-matter'],
+    },
+    {
+      name: 'a list that became a map is no list in another layout',
+      base: '---\nreleases:\n  - a: 1\n---\n',
+      ours: '---\nreleases:\n  a: 1\n---\n',
+      theirs: '---\nreleases:\n  - a: 1\n  - b: 2\n---\n',
       expected: undefined,
     },
     {
@@ -543,11 +624,33 @@ const groups: Record<string, readonly Case[]> = {
       expected: '# T\n\n- mine\n- yours\n',
     },
     {
-      name: 'two texts are two ways to say the same',
+      name: 'two texts about two things: ours, then theirs',
       base: undefined,
-      ours: '# T\n\nCats sleep.\n',
-      theirs: '# T\n\nDogs walk.\n',
+      ours: '# 2026-11-26\n\nCats sleep.\n',
+      theirs: '# 2026-11-26\n\nDogs walk.\n',
+      expected: '# 2026-11-26\n\nCats sleep.\n\nDogs walk.\n',
+      rules: ['paragraphs'],
+    },
+    {
+      name: 'two texts that have words in common are two ways to say the same',
+      base: undefined,
+      ours: '# T\n\nThe cats of Rome sleep all day.\n',
+      theirs: '# T\n\nAll the cats sleep in Rome.\n',
       expected: undefined,
+    },
+    {
+      name: 'a field that both filled in, each in its way, tells two files of one template',
+      base: undefined,
+      ours: '# Meeting\n\nDate: Monday\n\nCats sleep.\n',
+      theirs: '# Meeting\n\nDate: Friday\n\nDogs walk.\n',
+      expected: undefined,
+    },
+    {
+      name: 'blank lines in common tie no two texts together',
+      base: undefined,
+      ours: 'Cats sleep.\n\nThey dream of fish.\n',
+      theirs: 'Dogs walk.\n\nEvery morning, rain or shine.\n',
+      expected: 'Cats sleep.\n\nThey dream of fish.\n\nDogs walk.\n\nEvery morning, rain or shine.\n',
     },
   ],
 };

@@ -1,0 +1,31 @@
+/**
+ * Both sides only took words away, and one of them took away all that the other one did, and more: it stands. It is
+ * the one edit that a deletion need not keep: nobody wrote anything that could be lost with it. Prose only: a
+ * value from which something was taken is another value.
+ */
+import { touchesCode, type ChunkRule } from '../chunk.js';
+import { tokensOf } from '../words.js';
+
+export const bothDeleted: ChunkRule = (chunk) => {
+  const { versions, base, ours, theirs, isAddAdd } = chunk;
+  const { kind } = versions.ours;
+  if (isAddAdd || (kind !== 'markdown' && kind !== 'text') || touchesCode(chunk)) return undefined;
+  const [b, o, t] = [base, ours, theirs].map((lines) =>
+    tokensOf(lines.join(''))?.filter((token) => token.trim() !== ''),
+  );
+  if (b === undefined || o === undefined || t === undefined) return undefined;
+  if (!isPartOf(o, b) || !isPartOf(t, b)) return undefined;
+  if (isPartOf(t, o)) return theirs;
+  return isPartOf(o, t) ? ours : undefined;
+};
+
+/** Whether `few` is what is left of `many` when words of it are taken away. */
+function isPartOf(few: readonly string[], many: readonly string[]): boolean {
+  let at = 0;
+  for (const word of few) {
+    while (at < many.length && many[at] !== word) at++;
+    if (at === many.length) return false;
+    at++;
+  }
+  return true;
+}
