@@ -78,7 +78,10 @@ function tokenHostOf(settings: Settings, gitConfig: () => GitConfig): string | u
 }
 
 /** `KB_GIT_REPO_URL` may carry the credentials that were taken out of the URL when it was cloned. */
-function withOwnCredentials(url: RemoteUrl, { gitConfig, settings, root }: Kb): RemoteUrl {
+export function withOwnCredentials(
+  url: RemoteUrl,
+  { gitConfig, settings, root }: Pick<Kb, 'gitConfig' | 'settings' | 'root'>,
+): RemoteUrl {
   if (url.kind !== 'http' || url.credentials !== undefined || settings.repoUrl === undefined) return url;
   const { href, credentials } = parseRemoteUrl(insteadOf(gitConfig, settings.repoUrl), { cwd: root, insecure: true });
   return href === url.href && credentials !== undefined ? { ...url, credentials } : url;

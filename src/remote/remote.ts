@@ -104,6 +104,11 @@ export interface Remote {
   heardOut?(): Promise<void>;
   /** HTTP requests, or ssh connections, made so far; 0 for a local remote. */
   readonly requests: number;
+  /**
+   * How far the remote's clock is ahead of this machine's, ms, by its last reply; to a second and the time of the
+   * reply. undefined: it has not said.
+   */
+  readonly clockAheadMs?: number | undefined;
   /** Resolves when nothing that was started for it runs any more, soon in any case; never rejects. */
   close(): Promise<void>;
 }

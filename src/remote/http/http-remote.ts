@@ -75,6 +75,10 @@ class HttpRemote implements Remote {
     return this.session.requests;
   }
 
+  get clockAheadMs(): number | undefined {
+    return this.session.clockAheadMs;
+  }
+
   async discover(intent: 'read' | 'write', prefixes: readonly string[]): Promise<Discovery> {
     await this.#rest;
     if (intent === 'write') {

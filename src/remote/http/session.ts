@@ -43,6 +43,8 @@ export interface SessionRequest {
  */
 export class HttpSession {
   requests = 0;
+  /** How far the clock of the last `Date` is ahead of this machine's, ms. Source: RFC 9110, 6.6.1 */
+  clockAheadMs: number | undefined;
   /** Redirected away from the origin that the credentials are for. */
   leftOrigin = false;
   #base: URL;
@@ -75,6 +77,8 @@ export class HttpSession {
   async send(request: SessionRequest): Promise<Reply> {
     for (;;) {
       const reply = await this.#sendAndFollow(request);
+      const date = Date.parse(reply.headers.date ?? '');
+      if (!Number.isNaN(date)) this.clockAheadMs = date - Date.now();
       if (reply.status === 407) throw await this.#refusedByProxy(reply);
       if (await this.#hasOtherCredentials(reply)) {
         notDelivered(request);
