@@ -51,6 +51,7 @@ const BUILTINS = {
     /^cli\/editor/,
     /^cli\/background/,
     /^kb\/run\/child/,
+    /^kb\/signing\/program/,
   ],
   cluster: [],
   vm: [],

@@ -72,7 +72,7 @@ function unknownPerson(
 ): KbError {
   const missing = name !== undefined ? 'email' : email !== undefined ? 'name' : 'name and email';
   return new KbError('E_USAGE', `kb does not know who you are: there is no ${missing} for the ${role} of the commit`, {
-    hint: `set GIT_AUTHOR_NAME and GIT_AUTHOR_EMAIL, or write into ${userConfigFile(env)}: author: "Ann Lee <ann@example.org>"`,
+    hint: `set it with: git config --global user.name "Ann Lee" && git config --global user.email ann@example.org; or without git write into ${userConfigFile(env)}: author: "Ann Lee <ann@example.org>"`,
     details: { role, missing },
   });
 }

@@ -1,3 +1,4 @@
+import { resolveIdentity, type Identity } from '../config/identity.js';
 import { asStorageError } from '../disk/durable.js';
 import { isKbError, KbError } from '../errors.js';
 import type { Oid, RefName } from '../git/ids.js';
@@ -192,8 +193,10 @@ export class Batch {
     for (const entry of next) {
       if (count() >= MOST_ITEMS || this.bytes >= MOST_BYTES) break;
       hold.assertHeld();
+      const { place } = entry;
       const claimed = queue.claim(entry, hold.id);
-      if (claimed !== undefined) this.add(claimed);
+      // A turn of its own, then; one whose waiter has gone stays until somebody comes who signs.
+      if (claimed !== undefined && !this.take(claimed) && inLine.has(place)) break;
     }
     return this.items.length > before;
   }
@@ -218,10 +221,11 @@ export class Batch {
     return commit;
   }
 
-  private async planOne({ entry }: BatchItem, tip: Tip, room: RoomCheck): Promise<NoteAnswer> {
+  private async planOne(item: BatchItem, tip: Tip, room: RoomCheck): Promise<NoteAnswer> {
+    const { entry } = item;
     try {
       if (entry.branch !== this.current) throw switchedAway(entry.branch, this.current);
-      const { path, commit, kind } = await writeNote(this.kb, tip, entry);
+      const { path, commit, kind } = await writeNote(this.kb, tip, entry, this.committerFor(item));
       if (kind !== 'none') room(path, readCommit(tip.staged, commit).tree);
       const branch = shortName(this.current);
       return { kind: 'kept', path, commit, change: kind, branch, landed: false, batch: 0 };
@@ -229,9 +233,20 @@ export class Batch {
       if (promisedIn(error) !== undefined) throw error; // it is fetched, and all is planned again
       const known = asStorageError(error, 'write the note');
       if (isKbError(known, 'E_STORAGE') || isKbError(known, 'E_LOCK_LOST')) throw known;
+      // It is the holder's key that failed, and the next holder has another one.
+      if (isKbError(known) && known.details['signing'] !== undefined) throw known;
       // Whatever is wrong with one note must not stop the others, nor every later holder that finds it in the queue.
       return { kind: 'failed', error: known instanceof KbError ? known : unexpected(known) };
     }
+  }
+
+  /** Whoever signs a commit is its committer; its author stays who wrote the note. undefined: as the entry says. */
+  private committerFor(item: BatchItem): Identity | undefined {
+    const { signer, settings, surroundings } = this.kb;
+    if (signer === undefined || this.isOwn(item)) return undefined;
+    const { env, clock } = surroundings;
+    const nowMs = clock.wall();
+    return resolveIdentity({ settings, env, nowMs, offsetMinutes: clock.offsetMinutes(nowMs) }).committer;
   }
 
   /** Whether `record` has something to write down: a note that stands in the queue. */
@@ -392,6 +407,15 @@ export class Batch {
     }
     const { disk, identity, clock } = kb.surroundings;
     if (sight.acks.length > 0 || sight.hasTemporaries) queue.sweep(deadWordProbe(disk, identity), clock.wall());
+  }
+
+  /** @returns whether it is in the batch; a note that is to be signed is left to those who sign */
+  private take(queued: QueuedEntry): boolean {
+    const data = this.kb.signer === undefined ? this.queue.read(queued) : undefined;
+    const isLeft = data !== undefined && parseEntry(data)?.signed === true;
+    if (isLeft) this.queue.release(queued);
+    else this.add(queued);
+    return !isLeft;
   }
 
   private add(queued: QueuedEntry): void {

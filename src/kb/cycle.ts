@@ -25,6 +25,7 @@ import { recordSync } from './last-sync.js';
 import type { NoteEntry } from './note-entry.js';
 import { carriesKey } from './note-id.js';
 import { findSavedNote, forgetSavedNotes, recordRemade, remadeAs, saveNotes } from './saved-notes.js';
+import { sealCommit } from './seal-commit.js';
 import { trackUpstream } from './track-upstream.js';
 import { writeNote } from './write-note.js';
 import { mend } from './mend.js';
@@ -168,6 +169,7 @@ class Cycle {
     const { env, clock } = kb.surroundings;
     const nowMs = clock.wall();
     this.identities = resolveIdentity({ settings: kb.settings, env, nowMs, offsetMinutes: clock.offsetMinutes(nowMs) });
+    kb.signer?.check();
     this.who = formatSignature(this.identities.committer);
     this.fence = () => held.assertHeld();
     mend(kb, held, this.who);
@@ -437,6 +439,7 @@ class Cycle {
       remote,
       tracking: known,
       committer: this.identities.committer,
+      seal: (commit) => sealCommit(kb, commit),
       conflicts: { policy: this.plan.onConflict ?? 'fail', mark: this.conflictMark() },
       hasLanded: (commit, theirs) => this.hasLandedRemade(commit, remote) || this.isAmong(theirs, commit),
       onReplayed: (commit, as) => this.noteReplayed(commit, as),
@@ -458,7 +461,7 @@ class Cycle {
     const entry = findSavedNote(this.kb, commit);
     if (entry === undefined) return undefined;
     try {
-      const written = await writeNote(this.kb, tip, entry);
+      const written = await writeNote(this.kb, tip, entry, this.kb.signer && this.identities.committer);
       if (written.kind === 'none') return tip.commit;
       this.remade.set(written.commit, { saved: commit, entry });
       return written.commit;
@@ -592,11 +595,18 @@ class Cycle {
     this.hasJournal = false; // from here on it is the advance's
     advance(kb, step, {
       who,
-      message: `kb ${this.plan.operation}`,
+      message: this.reflogMessage(target),
       fence,
       index: this.safeIndex(),
       ...(edits === undefined ? {} : { entries: edits.entries }),
     });
+  }
+
+  /** As git's own: what was done, and with what there is of one's own also the commit's first line. */
+  private reflogMessage(target: Oid): string {
+    const done = `kb ${this.plan.operation}`;
+    if (!this.hasOwn()) return done;
+    return `${done}: ${readCommit(this.kb.objects, target).message.trimStart().split('\n', 1)[0] ?? ''}`;
   }
 
   /** A branch that is not checked out is a name and nothing more. */
@@ -605,7 +615,7 @@ class Cycle {
     const { ref: name, commit } = branch;
     if (kb.refs.head().branch === name) throw new RefMoved(name, commit ?? null, 'checked out meanwhile');
     if (commit === undefined && upstream !== undefined) trackUpstream(kb, branch.name, upstream);
-    kb.refs.update({ name, to: target, expected: commit ?? null, message: `kb ${this.plan.operation}`, who, fence });
+    kb.refs.update({ name, to: target, expected: commit ?? null, message: this.reflogMessage(target), who, fence });
   }
 
   /**

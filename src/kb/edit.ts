@@ -1,7 +1,6 @@
 import type { Identities } from '../config/identity.js';
 import { isKbError, KbError } from '../errors.js';
 import type { Oid } from '../git/ids.js';
-import { serializeCommit } from '../git/objects/commit.js';
 import { hashObject } from '../git/objects/object.js';
 import type { Leaf } from '../git/objects/tree.js';
 import { editTree } from '../git/objects/tree-edit.js';
@@ -16,6 +15,7 @@ import { upstreamOf, type Kb } from './open.js';
 import { openForEdit, type Opened } from './open-for-edit.js';
 import { permalink } from './permalink.js';
 import { findBarrier, findOtherSpelling } from './place.js';
+import { sealCommit } from './seal-commit.js';
 import { openTipView } from './tip-view.js';
 
 /** The file as it is given to whoever edits it. */
@@ -120,7 +120,7 @@ async function land(kb: Kb, request: EditRequest, opened: Opened, edited: Buffer
     const merge = mergeUpon(kb, tip, opened, edited, contents);
     if (merge instanceof KbError) last.conflict = merge;
     if (merge instanceof KbError || merge.kind === 'nothing') return Promise.resolve(undefined);
-    const commit = commitEdit(tip, opened, merge, request.message, identities);
+    const commit = commitEdit(kb, tip, opened, merge, request.message, identities);
     made.set(commit, merge);
     return Promise.resolve(commit);
   };
@@ -189,6 +189,7 @@ const CONFLICTS: Readonly<Record<EditConflictReason, string>> = {
 };
 
 function commitEdit(
+  kb: Kb,
   tip: Tip,
   { path, version }: Opened,
   merge: Put,
@@ -199,7 +200,7 @@ function commitEdit(
   const text = message ?? `${version === undefined ? 'Add' : 'Update'} ${path}`;
   return tip.staged.add(
     'commit',
-    serializeCommit({
+    sealCommit(kb, {
       tree: editTree(tip.staged, tip.tree, new Map([[path, leaf]])),
       parents: tip.commit === undefined ? [] : [tip.commit],
       author,

@@ -24,6 +24,8 @@ export interface IntegrateRequest {
   /** The remote branch as last seen before that. */
   readonly tracking: Oid | undefined;
   readonly committer: Signature;
+  /** The bytes of a new commit, with a signature if there is to be one. Default: without. */
+  readonly seal?: (commit: Commit) => Buffer;
   /** How two versions of a file become one. Default: with every rule for notes. */
   readonly merge?: MergeContents;
   /** Default: a conflict stops everything. */
@@ -131,7 +133,7 @@ async function replayOnto(
   onto: Oid,
   base: Oid | undefined,
 ): Promise<Pick<Integrated, 'tip' | 'merged' | 'settled'>> {
-  const { staged } = request;
+  const { staged, seal = serializeCommit } = request;
   const merge = request.merge ?? (await loadMerge());
   const merged = new MergedFiles();
   const settled: Settled[] = [];
@@ -166,7 +168,7 @@ async function replayOnto(
     tree = applied.tree;
     tip = staged.add(
       'commit',
-      serializeCommit({ ...withoutSignature(commit), tree, parents: [tip], committer: request.committer }),
+      seal({ ...withoutSignature(commit), tree, parents: [tip], committer: request.committer }),
     );
     request.onReplayed?.(oid, tip);
   }
@@ -247,7 +249,11 @@ async function mergeOnto(
   if (applied.conflicts.length > 0) throw conflictError(applied.conflicts, remote, local);
   const message = 'Merge the remote branch into local work\n';
   const commit: Commit = { tree: applied.tree, parents: [local, remote], author: committer, committer, message };
-  return { tip: staged.add('commit', serializeCommit(commit)), merged: applied.merged, settled: applied.settled };
+  return {
+    tip: staged.add('commit', (request.seal ?? serializeCommit)(commit)),
+    merged: applied.merged,
+    settled: applied.settled,
+  };
 }
 
 function parentTree(source: ObjectSource, commit: Commit, isShallow: boolean): Oid {

@@ -2,7 +2,6 @@ import { join } from 'node:path';
 import type { Identities } from '../config/identity.js';
 import { homeDirectory } from '../config/locations.js';
 import type { GitIndex, NewEntry } from '../git/index/index-file.js';
-import { serializeCommit } from '../git/objects/commit.js';
 import { StagedObjects } from '../git/objects/staged.js';
 import type { FileMode, Leaf } from '../git/objects/tree.js';
 import { editTree } from '../git/objects/tree-edit.js';
@@ -12,6 +11,7 @@ import { scanChanges, type WorktreeChange } from '../git/worktree/status.js';
 import { treeOf } from './advance.js';
 import type { CollectedEdits } from './cycle.js';
 import type { CheckedOutBranch, Kb } from './open.js';
+import { sealCommit } from './seal-commit.js';
 
 /** Obsidian writes these at every click; committing them would make every device conflict with every other. */
 const NEVER_COMMITTED = /^(?:.*\/)?\.obsidian\/workspace[^/]*\.json$/;
@@ -107,7 +107,7 @@ export function collectEdits(
     return { commit: at.branch.commit, tree, entries };
   const commit = staged.add(
     'commit',
-    serializeCommit({
+    sealCommit(kb, {
       tree,
       parents: at.branch.commit === undefined ? [] : [at.branch.commit],
       author: at.identities.author,

@@ -11,6 +11,8 @@ export interface NoteEntry {
   readonly identities: Identities;
   /** The branch that was checked out when the note was written. */
   readonly branch: RefName;
+  /** Its author signs commits: a holder who does not leaves it to one who does. */
+  readonly signed?: true;
   readonly waiter: EntryWaiter;
 }
 
@@ -48,6 +50,7 @@ export function parseEntry(data: Buffer): NoteEntry | undefined {
         committer: parseIdentity(value.fields('identities').fields('committer')),
       },
       branch: asRefName(value.text('branch')),
+      ...(value.get('signed') === true ? { signed: true as const } : {}),
       waiter: parseWaiter(value.fields('waiter')),
     };
   } catch {

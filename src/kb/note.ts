@@ -81,6 +81,7 @@ function entryOf(kb: Kb, request: NoteRequest): NoteEntry {
     throw new KbError('E_USAGE', 'the message of a commit can hold no NUL character', { hint: 'leave it out' });
   const { env, clock, identity } = kb.surroundings;
   const nowMs = clock.wall();
+  kb.signer?.check();
   const { push: _push, pull: _pull, message, id, ...note } = request;
   return {
     note,
@@ -88,6 +89,7 @@ function entryOf(kb: Kb, request: NoteRequest): NoteEntry {
     ...optional('id', id),
     identities: resolveIdentity({ settings: kb.settings, env, nowMs, offsetMinutes: clock.offsetMinutes(nowMs) }),
     branch: branchOf(kb),
+    ...(kb.signer === undefined ? {} : { signed: true as const }),
     waiter: {
       word: processWord(identity),
       user: identity.user,

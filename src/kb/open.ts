@@ -16,6 +16,7 @@ import { requireTrustedOwner } from './trusted-owner.js';
 import { locateKb } from './locate.js';
 import { noBranch } from './pinned.js';
 import { promisorOf, type Promisor } from './promisor.js';
+import type { CommitSigner } from './signing/signer.js';
 import { sparseCheckoutOf } from './sparse.js';
 import type { Surroundings } from './surroundings.js';
 
@@ -34,6 +35,8 @@ export interface Kb {
   readonly worktree: Worktree;
   /** Says whose lock files they are that this process takes from git. */
   readonly lockMarks: LockMarks;
+  /** Signs the commits of branches (`commit.gpgSign`); undefined: they are not to be signed. */
+  readonly signer: CommitSigner | undefined;
   /** Commits whose parents were not fetched; read anew after each fetch. */
   readonly shallow: () => ReadonlySet<Oid>;
 }
@@ -92,6 +95,10 @@ export async function openKbAt(surroundings: Surroundings, root: string, flags: 
     refs,
     worktree,
     lockMarks,
+    // Most users sign nothing: then nothing of it is loaded.
+    signer: gitConfig.getBoolean('commit.gpgsign', false)
+      ? (await import('./signing/signer.js')).commitSigner(surroundings, gitConfig, root)
+      : undefined,
     shallow: () => readShallow(disk, gitDir),
   };
 }

@@ -1,5 +1,5 @@
+import type { Identity } from '../config/identity.js';
 import type { Oid } from '../git/ids.js';
-import { serializeCommit } from '../git/objects/commit.js';
 import { findEntry, type Leaf } from '../git/objects/tree.js';
 import { editTree } from '../git/objects/tree-edit.js';
 import type { RepoPath } from '../git/paths.js';
@@ -8,6 +8,7 @@ import { findNoteById, idTrailer } from './note-id.js';
 import type { NoteEntry } from './note-entry.js';
 import { planNote } from './note-plan.js';
 import type { Kb } from './open.js';
+import { sealCommit } from './seal-commit.js';
 import { openTipView } from './tip-view.js';
 
 /** Where a note is on a tip, and which commit brought it. */
@@ -20,9 +21,15 @@ export interface WrittenNote {
 
 /**
  * Puts one note upon the tip, as a commit of its own.
- * @throws KbError E_USAGE, E_CONFLICT (`ifMatch`)
+ * @param committer who brings out somebody else's note: only with a signature, which is theirs and must fit the name
+ * @throws KbError E_USAGE, E_CONFLICT (`ifMatch`), E_AUTH (it cannot be signed)
  */
-export async function writeNote(kb: Kb, tip: Tip, entry: NoteEntry): Promise<WrittenNote> {
+export async function writeNote(
+  kb: Kb,
+  tip: Tip,
+  entry: NoteEntry,
+  committer: Identity = entry.identities.committer,
+): Promise<WrittenNote> {
   const { note, id, identities } = entry;
   const earlier = id === undefined ? undefined : findNoteById(kb, tip, id, note);
   if (earlier !== undefined) return { ...earlier, kind: 'none' };
@@ -34,11 +41,11 @@ export async function writeNote(kb: Kb, tip: Tip, entry: NoteEntry): Promise<Wri
   const trailer = id === undefined ? '' : `\n${idTrailer(id)}\n`;
   const commit = tip.staged.add(
     'commit',
-    serializeCommit({
+    sealCommit(kb, {
       tree,
       parents: tip.commit === undefined ? [] : [tip.commit],
       author: identities.author,
-      committer: identities.committer,
+      committer,
       message: `${message.trimEnd()}\n${trailer}`,
     }),
   );

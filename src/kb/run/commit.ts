@@ -1,5 +1,5 @@
 import type { Oid } from '../../git/ids.js';
-import { readCommit, serializeCommit } from '../../git/objects/commit.js';
+import { readCommit } from '../../git/objects/commit.js';
 import { diffTrees } from '../../git/objects/tree-diff.js';
 import type { NewEntry } from '../../git/index/index-file.js';
 import type { StagedObjects } from '../../git/objects/staged.js';
@@ -10,6 +10,7 @@ import { treeOf } from '../advance.js';
 import { countChanges, type CountedChange } from '../changes.js';
 import type { CollectedEdits } from '../cycle.js';
 import type { Kb } from '../open.js';
+import { sealCommit } from '../seal-commit.js';
 import { treeWithEdits, type RunEdit } from './run-edits.js';
 import { sameLeaf, type DirtyFiles } from './snapshot.js';
 
@@ -44,7 +45,7 @@ export function commitEdits(kb: Kb, request: CommitRequest): CollectedEdits | un
   const changes = countChanges(staged, diffTrees(staged, before, tree));
   const message = `${request.message ?? describeRun(request.program, changes)}\n`;
   const parents = head === undefined ? [] : [head];
-  const commit = staged.add('commit', serializeCommit({ tree, parents, ...identities, message }));
+  const commit = staged.add('commit', sealCommit(kb, { tree, parents, ...identities, message }));
   staged.persist();
   return { commit, tree, entries };
 }

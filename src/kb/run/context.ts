@@ -20,12 +20,13 @@ export interface RunContext {
   readonly warn: (text: string) => void;
 }
 
-/** @throws KbError E_USAGE when nobody knows who commits: found out before the command starts, not after */
+/** @throws KbError E_USAGE when nobody knows who commits, or with which key to sign: found out before the command starts, not after */
 export function openContext(kb: Kb, hold: Hold, command: string): RunContext {
   const { env, clock } = kb.surroundings;
   const nowMs = clock.wall();
   const offsetMinutes = clock.offsetMinutes(nowMs);
   const identities = resolveIdentity({ settings: kb.settings, env, nowMs, offsetMinutes });
+  kb.signer?.check();
   const report = onlyOnce(kb.surroundings.report);
   return {
     kb: { ...kb, surroundings: { ...kb.surroundings, report } },
