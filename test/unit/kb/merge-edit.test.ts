@@ -61,7 +61,7 @@ describe('mergeEdit', () => {
 
   it.each([
     ['overlap', file('a\n'), 'b\n', file('c\n')],
-    ['overlap', undefined, 'b\n', file('c\n')],
+    ['overlap', undefined, 'the plan of today: b\n', file('the plan of today: c\n')],
     ['binary', file('\0a'), '\0b', file('\0c')],
     ['encoding', file('\xe9\n'), '\xe8\n', file('\xe7\n')],
     ['type', file('a\n'), 'b\n', file('elsewhere', LINK)],
