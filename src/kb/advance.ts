@@ -69,7 +69,7 @@ export function carryOut(kb: Kb, step: Advance, context: AdvanceContext, changes
   });
   try {
     const entries = new Map<RepoPath, NewEntry | null>(context.entries ?? []);
-    const applied = kb.worktree.apply(changes, kb.objects, { keepOthers: true });
+    const applied = kb.worktree.apply(changes, kb.objects, { keepOthers: true, index: lock.index });
     for (const [path, entry] of applied) entries.set(path, entry);
     context.fence();
     lock.commit(entries, { source: kb.objects, root: tree });

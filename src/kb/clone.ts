@@ -25,6 +25,9 @@ import { openRemote } from '../remote/open.js';
 import type { Remote } from '../remote/remote.js';
 import { parseRemoteUrl, type RemoteUrl } from '../remote/url.js';
 import { remoteOptions, userGitConfig } from './connect.js';
+import { conversionsOf } from './content-rules.js';
+import { GitConfig } from '../config/git-config.js';
+import { homeDirectory } from '../config/locations.js';
 import { typedRemote, type TypedRemote } from './remote-address.js';
 import { CloneCheckout } from './clone-checkout.js';
 import { chooseTarget, commitOf, refsToAsk, type CloneTarget } from './clone-target.js';
@@ -309,9 +312,15 @@ interface Filling {
 
 async function fill(filling: Filling): Promise<void> {
   const { surroundings, order, stage, remote, target, want, traits, cone, space } = filling;
-  const { disk, report } = surroundings;
+  const { disk, env, report } = surroundings;
   const objects = ObjectStore.open(disk, stage.gitDir);
-  const settings = { ...traits, trustCtime: true, ...optional('cone', cone && ((): SparseCone => cone)) };
+  const gitConfig = GitConfig.load({ disk, gitDir: stage.gitDir, env, home: homeDirectory(env) });
+  const place = { root: stage.tree, gitDir: stage.gitDir, gitConfig };
+  const conversions = conversionsOf(surroundings, place, {
+    index: () => ({ get: () => undefined }),
+    blob: (oid) => objects.find(oid)?.data,
+  });
+  const settings = { ...traits, trustCtime: true, conversions, ...optional('cone', cone && ((): SparseCone => cone)) };
   const worktree = new Worktree(disk, stage.tree, stage.gitDir, settings);
   const checkout = new CloneCheckout(worktree, want, order.depth === 1, space?.blockBytes ?? 1, () =>
     space?.follow(0, 0, checkout.onDisk.files),

@@ -1,6 +1,5 @@
 import { join } from 'node:path';
 import type { Identities } from '../config/identity.js';
-import { homeDirectory } from '../config/locations.js';
 import type { GitIndex, NewEntry } from '../git/index/index-file.js';
 import { StagedObjects } from '../git/objects/staged.js';
 import type { FileMode, Leaf } from '../git/objects/tree.js';
@@ -9,6 +8,7 @@ import type { RepoPath } from '../git/paths.js';
 import { UntrackedCache } from '../git/worktree/untracked-cache.js';
 import { scanChanges, type WorktreeChange } from '../git/worktree/status.js';
 import { treeOf } from './advance.js';
+import { userFile } from './content-rules.js';
 import type { CollectedEdits } from './cycle.js';
 import type { CheckedOutBranch, Kb } from './open.js';
 import { sealCommit } from './seal-commit.js';
@@ -25,7 +25,7 @@ export interface LocalEdit {
 
 /** Every file that differs between the last commit and the work tree, git's ignore rules applied; each once. */
 export function scanLocalEdits(kb: Kb, index: GitIndex, head: CheckedOutBranch['commit']): LocalEdit[] {
-  const excludesFile = kb.gitConfig.get('core.excludesfile') ?? defaultExcludesFile(kb.surroundings.env);
+  const excludesFile = userFile(kb.gitConfig, kb.surroundings.env, 'excludesfile', 'ignore');
   const cache = openUntrackedCache(kb);
   const changes = scanChanges(kb.worktree, index, {
     excludesFile,
@@ -67,11 +67,6 @@ function openUntrackedCache(kb: Kb): UntrackedCache | undefined {
   });
 }
 
-/** Source: gitignore(5), "$XDG_CONFIG_HOME/git/ignore". */
-function defaultExcludesFile(env: NodeJS.ProcessEnv): string {
-  return join(env['XDG_CONFIG_HOME'] || join(homeDirectory(env), '.config'), 'git', 'ignore');
-}
-
 /**
  * Makes one commit of local edits, on top of the local branch; nothing moves yet.
  * @param message the first line and more; undefined: named after the files
@@ -91,7 +86,7 @@ export function collectEdits(
     // The stat is taken before the content: a write in between then makes the entry look changed, never clean.
     const recordedMode = at.index.get(path)?.mode as FileMode | undefined;
     const stat = kb.worktree.stat(path, recordedMode);
-    const file = stat === undefined ? undefined : kb.worktree.readFile(path, recordedMode);
+    const file = stat === undefined ? undefined : kb.worktree.readFile(path, recordedMode, 'commit');
     if (stat === undefined || file === undefined) {
       leaves.set(path, null);
       entries.set(path, null);

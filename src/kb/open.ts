@@ -9,8 +9,10 @@ import { asRefName, branchRef, shortName, type Oid, type RefName } from '../git/
 import { lockMarksOf, type LockMarks } from '../disk/lock-marks.js';
 import { readShallow } from '../git/objects/history.js';
 import { ObjectStore } from '../git/objects/store.js';
+import { GitIndex } from '../git/index/index-file.js';
 import { Refs } from '../git/refs/refs.js';
 import { Worktree } from '../git/worktree/worktree.js';
+import { conversionsOf } from './content-rules.js';
 import { processWord } from '../lock/process-word.js';
 import { requireTrustedOwner } from './trusted-owner.js';
 import { locateKb } from './locate.js';
@@ -75,12 +77,22 @@ export async function openKbAt(surroundings: Surroundings, root: string, flags: 
   const gitConfig = GitConfig.load({ disk, gitDir, env, home: homeDirectory(env), ...onBranch });
   const promisor = requireKnownFormat(gitConfig, root);
   const loaded = await loadSettings({ disk, env, kbRoot: root, gitConfig, flags });
+  const objects = ObjectStore.open(disk, gitDir, {}, promisor?.remoteName);
+  const conversions = conversionsOf(
+    surroundings,
+    { root, gitDir, gitConfig },
+    {
+      index: () => GitIndex.read(disk, gitDir),
+      blob: (oid) => objects.find(oid)?.data,
+    },
+  );
   const worktree = new Worktree(disk, root, gitDir, {
     fileMode: gitConfig.getBoolean('core.filemode', true),
     symlinks: gitConfig.getBoolean('core.symlinks', true),
     ignoreCase: gitConfig.getBoolean('core.ignorecase', false),
     trustCtime: gitConfig.getBoolean('core.trustctime', true),
     precomposeUnicode: gitConfig.getBoolean('core.precomposeunicode', false),
+    conversions,
     ...optional('cone', sparseCheckoutOf(disk, gitDir, gitConfig)),
   });
   return {
@@ -90,7 +102,7 @@ export async function openKbAt(surroundings: Surroundings, root: string, flags: 
     settings: loaded.settings,
     explainSettings: () => loaded.explain(),
     gitConfig,
-    objects: ObjectStore.open(disk, gitDir, {}, promisor?.remoteName),
+    objects,
     promisor,
     refs,
     worktree,

@@ -55,7 +55,7 @@ function finish(kb: Kb, step: Advance, context: Pick<AdvanceContext, 'who' | 'fe
   const merged = mergeEditsSince(kb, changes);
   if (merged === undefined) return;
   for (const [path, data] of merged) {
-    writeFileAtomic(kb.surroundings.disk, String(toDiskPath(kb.root, path)), data);
+    writeFileAtomic(kb.surroundings.disk, String(toDiskPath(kb.root, path)), kb.worktree.toFile(path, data));
   }
   const entries = entriesOfCommittedEdits(kb, treeOf(kb, step.from ?? undefined), toTree, changes);
   carryOut(kb, step, { ...context, message: 'kb: finish an interrupted advance', entries }, changes);
@@ -85,7 +85,8 @@ export function readPlainFile(kb: Kb, path: RepoPath): ReturnType<Kb['worktree']
   try {
     return kb.worktree.readFile(path);
   } catch (error) {
-    if (error instanceof KbError && error.code === 'E_USAGE') return 'barred'; // below a link by now
+    // below a link by now, or of a kind that kb cannot compare
+    if (error instanceof KbError && (error.code === 'E_USAGE' || error.code === 'E_UNSAFE_STATE')) return 'barred';
     throw error;
   }
 }

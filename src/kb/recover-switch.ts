@@ -68,7 +68,7 @@ function settleEditsSince(kb: Kb, changes: readonly TreeChange[]): void {
     const bytes = (leaf: Leaf): Buffer => kb.objects.read(leaf.oid).data;
     const merged = mergeText(before === undefined ? undefined : bytes(before), file.data, bytes(after));
     const write = (to: RepoPath, data: Buffer): void =>
-      writeFileAtomic(kb.surroundings.disk, String(toDiskPath(kb.root, to)), data);
+      writeFileAtomic(kb.surroundings.disk, String(toDiskPath(kb.root, to)), kb.worktree.toFile(path, data));
     if (merged.kind !== 'conflict') {
       write(path, merged.data);
       continue;

@@ -68,7 +68,7 @@ export function carryOutSwitch(kb: Kb, step: SwitchStep, context: SwitchContext,
     ...(context.index === undefined ? {} : { known: context.index }),
   });
   try {
-    const applied = kb.worktree.apply(changes, kb.objects, { keepOthers: true });
+    const applied = kb.worktree.apply(changes, kb.objects, { keepOthers: true, index: lock.index });
     const entries = new Map<RepoPath, NewEntry | null>();
     for (const { path, after } of committed) {
       const file = applied.get(path);

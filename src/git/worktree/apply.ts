@@ -1,8 +1,10 @@
 import type { BigIntStats } from 'node:fs';
 import { isErrno, removeFile, syncDirectory, temporaryName, writeFully } from '../../disk/durable.js';
 import { KbError } from '../../errors.js';
+import type { PathRules } from '../convert/conversions.js';
+import { changesFiles, convertToFile, PLAIN } from '../convert/path-conversion.js';
 import type { Oid } from '../ids.js';
-import { type FileStat, type NewEntry, fileStatOf } from '../index/index-file.js';
+import { type FileStat, type GitIndex, type NewEntry, fileStatOf } from '../index/index-file.js';
 import type { BlobCopier, ObjectSource } from '../objects/object.js';
 import type { Leaf } from '../objects/tree.js';
 import type { TreeChange } from '../objects/tree-diff.js';
@@ -27,6 +29,8 @@ export interface ApplyOptions {
    * false: they are left out, and their index entries say so.
    */
   readonly alsoLeftOut?: boolean;
+  /** As it was before the change; where it is not given it is read when it is needed. */
+  readonly index?: GitIndex;
   /** After each path: how many are done, of how many, and the bytes written so far. What it throws ends the work. */
   readonly onFile?: (done: number, total: number, bytes: number) => void;
   readonly signal?: AbortSignal;
@@ -95,6 +99,10 @@ class Application {
   private temporaryCount = 0;
   private done = 0;
   private bytes = 0;
+  /** By the tree that the change leads to; undefined: files hold what blobs hold. */
+  private readonly rules: PathRules | undefined;
+  /** By the tree that the change comes from: what lies here was written by these. Put together when asked for. */
+  private oldRules: PathRules | undefined;
 
   constructor(
     private readonly worktree: Worktree,
@@ -106,6 +114,15 @@ class Application {
   ) {
     this.folders = new Folders(worktree.disk, worktree.root);
     this.durable = options.durable ?? true;
+    this.rules = this.rulesOf('after');
+  }
+
+  private rulesOf(side: 'before' | 'after'): PathRules | undefined {
+    const { conversions } = this.worktree.settings;
+    const { index } = this.options;
+    const blob = (oid: Oid): Buffer | undefined => this.objects.find(oid)?.data;
+    const recorded = (): Pick<GitIndex, 'get'> => index ?? conversions?.recorded.index() ?? NO_INDEX;
+    return conversions?.rulesOfTree(this.changes, side, blob, recorded);
   }
 
   *run(): Steps<Map<RepoPath, NewEntry | null>> {
@@ -195,13 +212,28 @@ class Application {
       this.removeEmptyFolders(path);
       if (this.worktree.lstat(path) !== undefined) return this.blocked(path, after, path);
     } else if (stats !== undefined && this.options.keepOthers === true) {
-      if (this.worktree.holds(path, stats, after)) return { mode: after.mode, oid: after.oid, stat: fileStatOf(stats) };
+      if (this.isWritten(path, stats, after)) return { mode: after.mode, oid: after.oid, stat: fileStatOf(stats) };
       if (this.mustKeep(path, stats, before, after)) return unknown(after);
     }
     this.replace(path, folder, after);
     const written = this.worktree.lstat(path);
     if (written === undefined) return unknown(after); // someone removed it at once: that is an edit like any other
     return { mode: after.mode, oid: after.oid, stat: fileStatOf(written) };
+  }
+
+  /** Whether the file is to the byte what would be written. */
+  private isWritten(path: RepoPath, stats: BigIntStats, after: Leaf): boolean {
+    const { worktree } = this;
+    const conversion = after.mode === SYMLINK ? PLAIN : (this.rules?.of(path) ?? PLAIN);
+    if (!changesFiles(conversion) && conversion.filter === undefined) {
+      if (worktree.modeOf(stats, after.mode) !== after.mode) return false;
+      return this.rules === undefined
+        ? worktree.holds(path, stats, after)
+        : worktree.isByteForByte(path, stats, after.oid);
+    }
+    if (!worktree.holds(path, stats, after, this.rules)) return false;
+    const content = this.contentOf(path, after);
+    return typeof content === 'function' || worktree.rawContent(path, stats)?.equals(content) === true;
   }
 
   private writeGitlink(
@@ -223,7 +255,24 @@ class Application {
   /** Only with `keepOthers`: the file holds something that is in neither version. */
   private mustKeep(path: RepoPath, stats: BigIntStats, before: Leaf | undefined, after: Leaf | undefined): boolean {
     if (this.options.keepOthers !== true) return false;
-    return ![before, after].some((leaf) => leaf !== undefined && this.worktree.holds(path, stats, leaf));
+    const { rules } = this;
+    if (rules === undefined)
+      return ![before, after].some((leaf) => leaf !== undefined && this.worktree.holds(path, stats, leaf));
+    const oldRules = (this.oldRules ??= this.rulesOf('before'));
+    const holds = (leaf: Leaf | undefined): boolean =>
+      leaf !== undefined &&
+      (this.worktree.holds(path, stats, leaf, rules) || this.worktree.holds(path, stats, leaf, oldRules));
+    return !holds(before) && !holds(after) && !this.isAsCheckedOut(path, stats, before);
+  }
+
+  /** Of a file whose content kb cannot compare (its filter is another program's): what git has noted of it counts. */
+  private isAsCheckedOut(path: RepoPath, stats: BigIntStats, before: Leaf | undefined): boolean {
+    const { index } = this.options;
+    const { settings } = this.worktree;
+    if (before === undefined || index === undefined || this.oldRules?.of(path).problem === undefined) return false;
+    const entry = index.get(path);
+    if (entry?.oid !== before.oid || entry.mode !== before.mode) return false;
+    return index.isUnchanged(entry, fileStatOf(stats), { ctime: settings.trustCtime, fileMode: settings.fileMode });
   }
 
   private blocked(path: RepoPath, after: Leaf, by: string): NewEntry {
@@ -255,7 +304,7 @@ class Application {
     const temporary = this.onDisk(folder === '' ? name : `${folder}/${name}`);
     try {
       if (after.mode === SYMLINK && settings.symlinks) disk.symlinkSync(this.objects.read(after.oid).data, temporary);
-      else this.writeFile(temporary, after);
+      else this.writeFile(path, temporary, after);
       disk.renameSync(temporary, this.onDisk(path));
     } catch (error) {
       removeFile(disk, temporary);
@@ -265,11 +314,11 @@ class Application {
   }
 
   /** @param place where nothing is yet @returns what the file looks like before it is closed */
-  private writeFile(place: string, { mode, oid }: Leaf): FileStat {
+  private writeFile(path: RepoPath, place: string, leaf: Leaf): FileStat {
     const { disk } = this.worktree;
     // Read before the file is made: a blob that is missing leaves no empty file.
-    const blob = this.objects.readBlob?.(oid) ?? this.objects.read(oid).data;
-    const descriptor = disk.openSync(place, 'wx', mode === EXECUTABLE ? 0o777 : 0o666);
+    const blob = this.contentOf(path, leaf);
+    const descriptor = disk.openSync(place, 'wx', leaf.mode === EXECUTABLE ? 0o777 : 0o666);
     try {
       const write = (piece: Buffer): void => {
         writeFully(disk, descriptor, piece);
@@ -284,11 +333,24 @@ class Application {
     }
   }
 
+  /** What the file of this blob holds. */
+  private contentOf(path: RepoPath, { mode, oid }: Leaf): Buffer | BlobCopier {
+    const conversion = mode === SYMLINK ? PLAIN : (this.rules?.of(path) ?? PLAIN);
+    if (conversion.problem !== undefined) this.worktree.settings.conversions?.tellUnconverted(path, conversion.problem);
+    else if (changesFiles(conversion) || conversion.filter !== undefined) {
+      const data = convertToFile(conversion, this.objects.read(oid).data);
+      return conversion.filter?.toFile(path, data) ?? data;
+    }
+    return this.objects.readBlob?.(oid) ?? this.objects.read(oid).data;
+  }
+
   /** Raw bytes where the name is no UTF-8: Node takes both everywhere, only the types of `durable.ts` name text alone. */
   private onDisk(path: string): string {
     return toDiskPath(this.worktree.root, path) as string;
   }
 }
+
+const NO_INDEX: Pick<GitIndex, 'get'> = { get: () => undefined };
 
 function unknown(leaf: Leaf): NewEntry {
   return { mode: leaf.mode, oid: leaf.oid, stat: UNKNOWN_STAT };

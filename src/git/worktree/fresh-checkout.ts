@@ -1,6 +1,9 @@
 import { writeFully } from '../../disk/durable.js';
 import { FileWriter, STAT, STAT_WORDS, statWords } from '../../disk/file-writer.js';
 import { KbError } from '../../errors.js';
+import { ATTRIBUTES_FILE } from '../attributes/attributes.js';
+import type { PathRules } from '../convert/conversions.js';
+import { changesFiles, convertToFile } from '../convert/path-conversion.js';
 import type { Oid } from '../ids.js';
 import { FreshEntries } from '../index/fresh-entries.js';
 import type { BlobCopier, ObjectSource } from '../objects/object.js';
@@ -49,9 +52,12 @@ interface Folder {
   firstFile: number;
   readonly folders: Folder[];
   isMade: boolean;
+  /** The `.gitattributes` that speak of its files, its own and those above. */
+  attributes: readonly Oid[];
 }
 
 const NOT_HERE = Buffer.alloc(0);
+const NONE: readonly Oid[] = [];
 
 /** A file in its place among all files, in the order of git's index. */
 interface Named {
@@ -96,6 +102,13 @@ export class FreshCheckout {
   private readonly cone: SparseCone | undefined;
   /** Where names are folded, nothing is made before all of them are known: two could be one file. */
   private readonly isFolding: boolean;
+  /** What `.gitattributes` say, as far as they came by: of the tree's own, by path and by blob. */
+  private readonly attributesFiles = new Map<RepoPath, Oid>();
+  private readonly attributesBlobs = new Map<Oid, Buffer | undefined>();
+  /** undefined: nothing is converted */
+  private readonly rules: PathRules | undefined;
+  /** Also files of which no `.gitattributes` speaks may be converted. */
+  private readonly convertsAll: boolean;
   private done = 0;
   private bytes = 0;
   private blockBytes = 0;
@@ -110,6 +123,10 @@ export class FreshCheckout {
     this.cone = settings.cone?.();
     this.isFolding = settings.ignoreCase || settings.precomposeUnicode;
     this.writer = new FileWriter(disk, directory, (file, words, at) => this.written(file, words, at));
+    this.rules = settings.conversions?.rulesOfFreshTree((path) =>
+      this.attributesBlobs.get(this.attributesFiles.get(path) as Oid),
+    );
+    this.convertsAll = settings.conversions?.isSilentOutside === false;
     this.root = this.place(undefined, '', root, []);
   }
 
@@ -146,10 +163,13 @@ export class FreshCheckout {
    * @throws the file system's error
    */
   takeBlob(oid: Oid, data: Buffer): void {
+    if (this.attributesBlobs.has(oid)) this.attributesBlobs.set(oid, Buffer.from(data));
     if (this.isFolding) return;
     const { files } = this;
-    for (let file = this.byBlob.get(oid) ?? -1; file >= 0; file = files.next(file))
-      if (files.isComing(file)) this.write(file, data);
+    for (let file = this.byBlob.get(oid) ?? -1; file >= 0; file = files.next(file)) {
+      const content = files.isComing(file) ? this.converted(file, data) : undefined;
+      if (content !== undefined) this.write(file, content);
+    }
   }
 
   /**
@@ -170,6 +190,8 @@ export class FreshCheckout {
    * @throws KbError E_CORRUPT when a blob is missing or damaged; the file system's error
    */
   *finish(objects: BlobSource, onFile: (progress: FreshProgress) => void): Steps<void> {
+    for (const [oid, content] of this.attributesBlobs)
+      if (content === undefined) this.attributesBlobs.set(oid, objects.read(oid).data);
     for (const { file, folder, entry } of this.named()) {
       if (!this.files.isComing(file)) continue;
       this.make(file, folder, entry, objects);
@@ -207,7 +229,18 @@ export class FreshCheckout {
     assertDepth(depth);
     const prefix = encodePath(path);
     const isMade = parent === undefined;
-    const folder = { path, prefix, parent, depth, oid, tree: NOT_HERE, firstFile: 0, folders: [], isMade };
+    const folder = {
+      path,
+      prefix,
+      parent,
+      depth,
+      oid,
+      tree: NOT_HERE,
+      firstFile: 0,
+      folders: [],
+      isMade,
+      attributes: NONE,
+    };
     const awaited = this.awaited.get(oid);
     if (this.trees.has(oid)) open.push(folder);
     else if (awaited !== undefined) awaited.push(folder);
@@ -230,6 +263,7 @@ export class FreshCheckout {
     folder.tree = tree;
     folder.firstFile = files.count;
     const number = this.folders.push(folder) - 1;
+    folder.attributes = folder.parent?.attributes ?? NONE;
     for (const entry = new TreeScanner(tree); entry.next();) {
       const path = folder.path + entry.name;
       if (entry.isTree) {
@@ -243,6 +277,7 @@ export class FreshCheckout {
       if (this.cone?.has(path as RepoPath) === false) files.leaveOut(file);
       if (mode === GITLINK || mode === SYMLINK || files.isLeftOut(file)) continue;
       const { oid } = entry;
+      if (entry.name === ATTRIBUTES_FILE) this.noteAttributes(folder, path as RepoPath, oid);
       files.setNext(file, byBlob.get(oid) ?? -1);
       byBlob.set(oid, file);
     }
@@ -284,9 +319,62 @@ export class FreshCheckout {
     } else if (mode === SYMLINK) {
       this.link(file, folder.path + entry.name, place, objects.read(oid).data);
     } else {
-      const blob = objects.readBlob?.(oid) ?? objects.read(oid).data;
+      const blob = this.contentOf(folder, entry, objects);
       if (typeof blob === 'function') this.copy(file, place, mode, blob);
       else this.write(file, blob);
+    }
+  }
+
+  /** Known before a file of the folder is: so what a file needs to be converted is always known, though it may not be here. */
+  private noteAttributes(folder: Folder, path: RepoPath, oid: Oid): void {
+    if (this.rules === undefined) return;
+    this.attributesFiles.set(path, oid);
+    if (!this.attributesBlobs.has(oid)) this.attributesBlobs.set(oid, undefined);
+    folder.attributes = [...folder.attributes, oid];
+  }
+
+  private isConverted(folder: Folder): boolean {
+    return this.rules !== undefined && (this.convertsAll || folder.attributes.length > 0);
+  }
+
+  /**
+   * What a file on its way holds.
+   * @returns undefined when that cannot be told yet: it is written in the end, from the store
+   */
+  private converted(file: number, blob: Buffer): Buffer | undefined {
+    const folder = this.folders[this.files.folder(file)] as Folder;
+    if (this.rules === undefined || !this.isConverted(folder)) return blob;
+    if (folder.attributes.some((oid) => this.attributesBlobs.get(oid) === undefined)) return undefined;
+    const entry = new TreeScanner(folder.tree, this.files.entry(file));
+    entry.next();
+    const conversion = this.rules.of((folder.path + entry.name) as RepoPath);
+    if (conversion.problem !== undefined || conversion.filter !== undefined) return undefined;
+    return convertToFile(conversion, blob);
+  }
+
+  private contentOf(folder: Folder, entry: TreeScanner, objects: BlobSource): Buffer | BlobCopier {
+    const { oid } = entry;
+    if (this.rules !== undefined && this.isConverted(folder)) {
+      const path = (folder.path + entry.name) as RepoPath;
+      const conversion = this.rules.of(path);
+      if (conversion.problem !== undefined)
+        this.worktree.settings.conversions?.tellUnconverted(path, conversion.problem);
+      else if (changesFiles(conversion) || conversion.filter !== undefined) {
+        const data = convertToFile(conversion, objects.read(oid).data);
+        return conversion.filter?.toFile(path, data) ?? data;
+      }
+    }
+    return objects.readBlob?.(oid) ?? objects.read(oid).data;
+  }
+
+  /** After `rest`: the files to come that go through this filter. What they stand for is fetched before `finish`. */
+  *filtered(name: string, objects: ObjectSource): Generator<{ readonly path: RepoPath; readonly oid: Oid }> {
+    for (const [oid, content] of this.attributesBlobs)
+      if (content === undefined) this.attributesBlobs.set(oid, objects.read(oid).data);
+    for (const { file, folder, entry } of this.named()) {
+      if (this.rules === undefined || !this.files.isComing(file) || !this.isConverted(folder)) continue;
+      const path = (folder.path + entry.name) as RepoPath;
+      if (this.rules.attributesOf(path).get('filter') === name) yield { path, oid: entry.oid };
     }
   }
 

@@ -50,8 +50,12 @@ export function parseIgnoreFile(content: Buffer, ignoreCase: boolean): IgnorePat
 
 /** @returns undefined for a comment, an empty line, and a pattern that can never match */
 export function parsePattern(line: string, ignoreCase: boolean): IgnorePattern | undefined {
-  if (line.startsWith('#')) return undefined;
-  let text = withoutTrailingSpaces(line);
+  return line.startsWith('#') ? undefined : parsePathPattern(withoutTrailingSpaces(line), ignoreCase);
+}
+
+/** The pattern by itself, as `.gitattributes` has it too: each space counts. @returns undefined when it can never match */
+export function parsePathPattern(pattern: string, ignoreCase: boolean): IgnorePattern | undefined {
+  let text = pattern;
   const negated = text.startsWith('!');
   if (negated) text = text.slice(1);
   const directoriesOnly = text.endsWith('/');

@@ -147,8 +147,8 @@ class ObstacleSearch {
       this.index.isUnchanged(entry, fileStatOf(stats), { ctime: settings.trustCtime, fileMode: settings.fileMode })
     )
       return true;
-    const id = this.worktree.blobId(path, stats);
-    return candidates.some((leaf) => leaf.oid === id);
+    const rules = settings.conversions?.rulesOnDisk(this.index);
+    return candidates.some((leaf) => this.worktree.holds(path, stats, leaf, rules));
   }
 
   private reasonFor(path: RepoPath): ObstacleReason {

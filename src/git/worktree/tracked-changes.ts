@@ -126,7 +126,7 @@ class TrackedScan {
     if (this.index.isUnchanged(entry, stat, { ctime: settings.trustCtime, fileMode: settings.fileMode })) return true;
     // a recorded size of 0 says nothing: git writes it where the time stamps could not tell (racy-git)
     if (entry.stat.size !== 0 && entry.stat.size !== stat.size % 2 ** 32) return false;
-    return this.worktree.blobId(path, stats) === entry.oid;
+    return this.worktree.hasContent(path, stats, entry.oid, settings.conversions?.rulesOnDisk(this.index));
   }
 
   private changeToFolder(path: RepoPath, entry: IndexEntry): Difference | undefined {

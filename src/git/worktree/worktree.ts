@@ -5,6 +5,16 @@ import { asStorageError, isErrno } from '../../disk/durable.js';
 import { KbError } from '../../errors.js';
 import type { Oid } from '../ids.js';
 import { type FileStat, type GitIndex, type NewEntry, fileStatOf } from '../index/index-file.js';
+import type { Conversions, PathRules } from '../convert/conversions.js';
+import type { FileOnDisk } from '../convert/content-filter.js';
+import {
+  changesBlobs,
+  convertToBlob,
+  convertToFile,
+  lineEndsProblem,
+  type PathConversion,
+  PLAIN,
+} from '../convert/path-conversion.js';
 import { hashObject } from '../objects/object.js';
 import type { FileMode, Leaf } from '../objects/tree.js';
 import type { TreeChange } from '../objects/tree-diff.js';
@@ -32,7 +42,15 @@ export interface WorktreeSettings {
   readonly precomposeUnicode: boolean;
   /** `core.sparseCheckout`: which files are to be here, read anew at each call. Default: all. */
   readonly cone?: () => SparseCone;
+  /** `.gitattributes`, `core.autocrlf` and what belongs to them. Default: files hold what blobs hold. */
+  readonly conversions?: Conversions;
 }
+
+/**
+ * What a file is read for. `keep`: what it holds is about to be stored, and its filter must store what it takes out;
+ * `commit`: it is also to come back from there as it was, where `core.safecrlf` says so.
+ */
+export type Purpose = 'compare' | 'keep' | 'commit';
 
 const OWNER_MAY_EXECUTE = 0o100;
 
@@ -56,17 +74,28 @@ export class Worktree {
   ) {}
 
   /**
-   * One file as a blob would hold it: its bytes, or a link's target.
+   * One file as a blob would hold it: its bytes as `.gitattributes` has them converted, or a link's target.
    * @param recordedMode the mode git has for it; counts where the volume cannot show it
    * @returns undefined when there is no such file or link
-   * @throws KbError E_USAGE for an unsafe path and below a symbolic link, E_STORAGE
+   * @throws KbError E_USAGE for an unsafe path and below a symbolic link; E_UNSAFE_STATE when kb cannot tell what git
+   *   would make of the file (`filter=`, an encoding), or `core.safecrlf` keeps it from being committed; E_STORAGE
    */
-  readFile(path: RepoPath, recordedMode?: FileMode): { data: Buffer; mode: FileMode } | undefined {
+  readFile(
+    path: RepoPath,
+    recordedMode?: FileMode,
+    purpose: Purpose = 'compare',
+  ): { data: Buffer; mode: FileMode } | undefined {
     return this.storage(`read ${JSON.stringify(path)}`, () => {
       const stats = this.lstatSafely(path, 'refuse links');
       const mode = stats === undefined ? undefined : this.modeOf(stats, recordedMode);
       if (stats === undefined || mode === undefined) return undefined;
-      const data = stats.isSymbolicLink() ? this.readLink(path) : this.readWhole(path, stats);
+      if (stats.isSymbolicLink()) {
+        const target = this.readLink(path);
+        return target === undefined ? undefined : { data: target, mode };
+      }
+      const conversion = this.settings.conversions?.rulesOnDisk().of(path) ?? PLAIN;
+      const data = this.toBlob(path, stats, conversion, () => this.recordedBlob(path), purpose);
+      if (typeof data === 'string') throw unconvertible(path, data);
       return data === undefined ? undefined : { data, mode };
     });
   }
@@ -159,20 +188,90 @@ export class Worktree {
     return (Number(stats.mode) & OWNER_MAY_EXECUTE) === 0 ? REGULAR : EXECUTABLE;
   }
 
-  /** The id that the file or link would have as a blob; undefined when it changes or vanishes while it is read. */
-  blobId(path: string, stats: BigIntStats): Oid | undefined {
-    if (stats.isSymbolicLink()) {
-      const target = this.readLink(path);
-      return target === undefined ? undefined : hashObject('blob', target);
-    }
-    if (stats.size > WHOLE_READ_BYTES) return this.blobIdByPieces(path, stats);
-    const data = this.readWhole(path, stats);
-    return data === undefined ? undefined : hashObject('blob', data);
+  /**
+   * Whether the file or link would be committed as this blob; not when it changes or vanishes while it is read.
+   * @param rules default: those of the files as they lie here
+   */
+  hasContent(path: RepoPath, stats: BigIntStats, oid: Oid, rules?: PathRules): boolean {
+    const { conversions } = this.settings;
+    if (conversions === undefined || stats.isSymbolicLink()) return this.blobId(path, stats) === oid;
+    const conversion = (rules ?? conversions.rulesOnDisk()).of(path);
+    if (conversion === PLAIN || conversion.problem !== undefined) return this.blobId(path, stats) === oid;
+    if (stats.size > WHOLE_READ_BYTES && this.isSurelyBinary(path, stats, conversion))
+      return this.blobId(path, stats) === oid;
+    const data = this.toBlob(path, stats, conversion, () => conversions.recorded.blob(oid), 'compare');
+    return Buffer.isBuffer(data) && hashObject('blob', data) === oid;
   }
 
-  /** Whether the file on disk is exactly this one: kind, executable bit where it counts, content. */
-  holds(path: string, stats: BigIntStats, leaf: Leaf): boolean {
-    return this.modeOf(stats, leaf.mode) === leaf.mode && this.blobId(path, stats) === leaf.oid;
+  /**
+   * Whether the file on disk holds nothing but this blob, byte by byte or as git would commit it: kind, executable bit
+   * where it counts, content.
+   */
+  holds(path: RepoPath, stats: BigIntStats, leaf: Leaf, rules?: PathRules): boolean {
+    if (this.modeOf(stats, leaf.mode) !== leaf.mode) return false;
+    return this.hasContent(path, stats, leaf.oid, rules) || this.isByteForByte(path, stats, leaf.oid);
+  }
+
+  /** Whether the file's own bytes, or the link's target, are the blob's. */
+  isByteForByte(path: RepoPath, stats: BigIntStats, oid: Oid): boolean {
+    return this.settings.conversions !== undefined && this.blobId(path, stats) === oid;
+  }
+
+  /** A file's own bytes as they are; undefined when it changes or vanishes while it is read. */
+  rawContent(path: string, stats: BigIntStats): Buffer | undefined {
+    return stats.isSymbolicLink() ? this.readLink(path) : this.readWhole(path, stats);
+  }
+
+  /** What the file of a blob is to hold, by the rules of the files that lie here. @returns it as it is where a filter is in between */
+  toFile(path: RepoPath, blob: Buffer): Buffer {
+    const conversion = this.settings.conversions?.rulesOnDisk().of(path) ?? PLAIN;
+    const isOwn = conversion.problem === undefined && conversion.filter === undefined;
+    return isOwn ? convertToFile(conversion, blob) : blob;
+  }
+
+  private recordedBlob(path: RepoPath): Buffer | undefined {
+    const recorded = this.settings.conversions?.recorded;
+    const entry = recorded?.index().get(path);
+    return entry === undefined ? undefined : recorded?.blob(entry.oid);
+  }
+
+  /** @returns a string: why it cannot be told what the blob would be; undefined when the file changes or vanishes */
+  private toBlob(
+    path: RepoPath,
+    stats: BigIntStats,
+    conversion: PathConversion,
+    recorded: () => Buffer | undefined,
+    purpose: Purpose,
+  ): Buffer | string | undefined {
+    const { filter, problem } = conversion;
+    let data: Buffer | undefined;
+    if (problem !== undefined) {
+      // Left as it is, as long as it is what the repository has.
+      data = this.readWhole(path, stats);
+      const entry = data === undefined ? undefined : this.settings.conversions?.recorded.index().get(path);
+      return data === undefined || entry?.oid === hashObject('blob', data) ? data : problem;
+    }
+    if (filter === undefined) data = this.readWhole(path, stats);
+    else {
+      const file = {
+        size: Number(stats.size),
+        copy: (write) => this.copyPieces(path, stats, write),
+      } satisfies FileOnDisk;
+      data = filter.toBlob(path, file, purpose !== 'compare');
+    }
+    if (data === undefined || !changesBlobs(conversion)) return data;
+    const lost = purpose === 'commit' ? lineEndsProblem(conversion, data, recorded) : undefined;
+    return lost ?? convertToBlob(conversion, data, recorded);
+  }
+
+  /**
+   * The id that the file's own bytes, or the link's target, have as a blob; undefined when it changes or vanishes while
+   * it is read.
+   */
+  blobId(path: string, stats: BigIntStats): Oid | undefined {
+    if (!stats.isSymbolicLink() && stats.size > WHOLE_READ_BYTES) return this.blobIdByPieces(path, stats);
+    const data = this.rawContent(path, stats);
+    return data === undefined ? undefined : hashObject('blob', data);
   }
 
   private lstatSafely(path: RepoPath, links: 'refuse links' | 'nothing below links'): BigIntStats | undefined {
@@ -209,18 +308,47 @@ export class Worktree {
     return this.withOpen(path, stats, (descriptor) => this.disk.readFileSync(descriptor));
   }
 
+  /** Whether the beginning of a large file tells that `text=auto` leaves it alone: an attachment is not read as a whole then. */
+  private isSurelyBinary(
+    path: string,
+    stats: BigIntStats,
+    { lineEnds, ident, encoding, filter }: PathConversion,
+  ): boolean {
+    if (lineEnds.text !== 'auto' || ident || encoding !== undefined || filter !== undefined) return false;
+    return (
+      this.withOpen(path, stats, (descriptor) => {
+        const piece = Buffer.allocUnsafe(PIECE_BYTES);
+        return piece.subarray(0, this.disk.readSync(descriptor, piece, 0, PIECE_BYTES, 0)).includes(0);
+      }) === true
+    );
+  }
+
   private blobIdByPieces(path: string, stats: BigIntStats): Oid | undefined {
-    return this.withOpen(path, stats, (descriptor) => {
-      const hash = createHash('sha1').update(`blob ${stats.size}\0`);
+    const hash = createHash('sha1').update(`blob ${stats.size}\0`);
+    const isWhole = this.readPieces(path, stats, (piece) => hash.update(piece));
+    return isWhole ? (hash.digest('hex') as Oid) : undefined;
+  }
+
+  private copyPieces(path: string, stats: BigIntStats, write: (piece: Buffer) => void): void {
+    if (this.readPieces(path, stats, write)) return;
+    throw new KbError('E_UNSAFE_STATE', `${JSON.stringify(path)} was changed while it was read`, {
+      hint: 'run the same command again',
+    });
+  }
+
+  /** @returns false when the file is another one by now, or of another size */
+  private readPieces(path: string, stats: BigIntStats, take: (piece: Buffer) => void): boolean {
+    const total = this.withOpen(path, stats, (descriptor) => {
       const piece = Buffer.allocUnsafe(PIECE_BYTES);
-      let total = 0n;
+      let read = 0n;
       for (let count = -1; count !== 0;) {
         count = this.disk.readSync(descriptor, piece, 0, PIECE_BYTES, null);
-        hash.update(piece.subarray(0, count));
-        total += BigInt(count);
+        take(piece.subarray(0, count));
+        read += BigInt(count);
       }
-      return total === stats.size ? (hash.digest('hex') as Oid) : undefined;
+      return read;
     });
+    return total === stats.size;
   }
 
   /** Opens the very file that `stats` speaks of: a link that took its place since then is not followed into. */
@@ -247,4 +375,11 @@ export class Worktree {
       throw asStorageError(error, doing);
     }
   }
+}
+
+function unconvertible(path: RepoPath, problem: string): KbError {
+  return new KbError('E_UNSAFE_STATE', `${JSON.stringify(path)} cannot be committed by kb: ${problem}`, {
+    hint: 'commit it with: git add and git commit, or undo the edit; nothing was changed',
+    details: { path },
+  });
 }

@@ -81,7 +81,10 @@ export interface SeenFile {
 export function lookAtFile(kb: Kb, index: GitIndex, path: RepoPath, staged?: StagedObjects): SeenFile | undefined {
   const recordedMode = index.get(path)?.mode as FileMode | undefined;
   const stat = kb.worktree.stat(path, recordedMode);
-  const file = stat === undefined ? undefined : kb.worktree.readFile(path, recordedMode);
+  const file =
+    stat === undefined
+      ? undefined
+      : kb.worktree.readFile(path, recordedMode, staged === undefined ? 'compare' : 'keep');
   if (stat === undefined || file === undefined) return undefined;
   const oid = staged === undefined ? hashObject('blob', file.data) : staged.add('blob', file.data);
   return { leaf: { mode: file.mode, oid }, stat };

@@ -91,7 +91,7 @@ export function putBack(kb: Kb, edits: readonly RunEdit[], fence: () => void): R
       ...optional('after', isLeftOut(edit) ? undefined : (edit.before ?? undefined)),
     }));
   try {
-    const applied = kb.worktree.apply(changes, kb.objects, { keepOthers: true, alsoLeftOut: true });
+    const applied = kb.worktree.apply(changes, kb.objects, { keepOthers: true, alsoLeftOut: true, index: lock.index });
     const entries = new Map<RepoPath, NewEntry | null>();
     for (const edit of edits) {
       const { path, before, indexBefore, now, stat } = edit;
