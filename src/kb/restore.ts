@@ -10,7 +10,7 @@ import type { RepoPath } from '../git/paths.js';
 import { pathProblem } from '../git/worktree/path-rules.js';
 import { treeOf } from './advance.js';
 import { applyChanges, type Applied, type Conflict } from './apply-changes.js';
-import { loadMerge } from './merge-contents.js';
+import { loadMerge, type MergeContents } from './merge-contents.js';
 import { countChanges, type CountedChange } from './changes.js';
 import { runCycleUnder } from './cycle.js';
 import { holdKb } from './hold.js';
@@ -72,7 +72,7 @@ export async function restoreSaved(kb: Kb, request: RestoreRequest): Promise<Res
     const staged = new StagedObjects(kb.objects);
     const now = treeOfFiles(kb, staged, changes);
     const mark = `saved ${new Date(kb.surroundings.clock.wall()).toISOString().slice(0, 10)}`;
-    const applied = applyChanges(staged, now, changes, { policy: request.onConflict, mark }, await loadMerge());
+    const applied = applyChanges(staged, now, changes, { policy: request.onConflict, mark }, await loadMergeOfKnown());
     if (applied.conflicts.length > 0) throw inTheWay(ref, applied.conflicts);
     const difference = diffTrees(staged, now, applied.tree);
     hold.assertHeld();
@@ -93,6 +93,15 @@ function findSaved(kb: Kb, name: string): SavedChanges {
   throw new KbError('E_USAGE', `nothing is saved as ${name}`, {
     hint: saved.length === 0 ? 'nothing is saved at all' : 'see what there is: kb restore',
   });
+}
+
+/**
+ * A saved new file is not put into a file that stands in its place meanwhile: that one may be ignored, and its text
+ * nowhere but there.
+ */
+async function loadMergeOfKnown(): Promise<MergeContents> {
+  const merge = await loadMerge();
+  return (contents) => (contents.base === undefined ? { kind: 'conflict', reason: 'overlap' } : merge(contents));
 }
 
 /** A tree of the files as they are: the last commit with all that was edited since, and what is ignored in the changes' places. */

@@ -384,13 +384,13 @@ describe.skipIf(!nativeGit.available)('the library (needs native git)', () => {
       const other = await ben();
       const error = await failure(
         ann.edit('new.md', async () => {
-          await other.edit(theirs, () => 'theirs\n');
-          return 'ours\n';
+          await other.edit(theirs, () => 'this note is theirs\n');
+          return 'this note is ours\n';
         }),
       );
       expect(error).toMatchObject({ code: 'E_CONFLICT', details: { reason } });
-      expect(git(ann.root, ['cat-file', 'blob', String(error.details['ours'])])).toBe('ours\n');
-      expect(filesOnRemote(remote).get(theirs)).toBe('theirs\n');
+      expect(git(ann.root, ['cat-file', 'blob', String(error.details['ours'])])).toBe('this note is ours\n');
+      expect(filesOnRemote(remote).get(theirs)).toBe('this note is theirs\n');
     });
 
     it('takes bytes as they are', async () => {
