@@ -12,14 +12,18 @@ export function collectGarbageLater(kb: Kb): void {
     const program = process.argv[1];
     if (program === undefined || !isGcDue(kb)) return;
     const { spawn } = await import('node:child_process');
-    const env = Object.fromEntries(
-      Object.entries(kb.surroundings.env).filter(([name]) => !/TOKEN|PASSWORD|SECRET|^KB_PATH$/i.test(name)),
-    );
+    const { gcEnvironment } = await import('../kb/gc-environment.js');
     const child = spawn(
       process.execPath,
       [...process.execArgv, program, 'gc', '--auto', '--quiet', '--kb', kb.root],
       // a working directory on the KB's volume would keep it from being unmounted
-      { detached: true, stdio: 'ignore', cwd: parse(kb.root).root, env, windowsHide: true },
+      {
+        detached: true,
+        stdio: 'ignore',
+        cwd: parse(kb.root).root,
+        env: gcEnvironment(kb.surroundings.env),
+        windowsHide: true,
+      },
     );
     child.on('error', () => undefined);
     child.unref();

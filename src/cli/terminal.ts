@@ -1,5 +1,6 @@
 import type { Ora } from 'ora';
 import type { Report } from '../kb/surroundings.js';
+import { redact } from '../errors.js';
 import { printable } from '../printable.js';
 import { formatBytes, formatDuration } from './format.js';
 import { paint, type Paint } from './paint.js';
@@ -89,14 +90,15 @@ export class Terminal {
   line(level: Level, text: string, prefix = level === 'warn' ? `${this.err.yellow('warning:')} ` : ''): void {
     if (LEVELS.indexOf(level) > LEVELS.indexOf(this.loudest())) return;
     this.spinner?.clear();
-    const safe = printable(text, 4000);
+    // Errors of kb are redacted when they are made; their causes, and what a step names, are not.
+    const safe = printable(redact(text), 4000);
     const isJson = this.options.env['KB_LOG_FORMAT'] === 'json';
     this.options.stderr.write(isJson ? `${JSON.stringify({ level, message: safe })}\n` : `${prefix}${safe}\n`);
   }
 
   /** With `--json --verbose` programs can follow the work: each event is an object on a line of stderr. */
   private event({ kind, ...facts }: Report): void {
-    this.options.stderr.write(`${JSON.stringify({ event: kind, ...facts })}\n`);
+    this.options.stderr.write(`${redact(JSON.stringify({ event: kind, ...facts }))}\n`);
   }
 
   /** `--quiet`, else KB_LOG_LEVEL; what is wrong with that variable, the settings say. */

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { redact } from '../../errors.js';
 import { printable } from '../../printable.js';
+import { isOwnName, isSecretValue } from '../secret-variables.js';
 import type { ChainOptions } from './chain.js';
 
 export interface ProgramRequest {
@@ -31,6 +32,11 @@ const LINGER_MS = 500;
 /** Secrets of kb's own, with which a program of the user's has nothing to do. */
 const OWN_SECRETS = /^(KB_GIT_AUTH_TOKEN|GITSYNC_PASSWORD|GITSYNC_GITHUB_APP_PRIVATE_KEY)$/;
 
+/** @param value such as `https://ann:password@host/…` of KB_GIT_REPO_URL */
+function isOwnSecret(name: string, value: string): boolean {
+  return OWN_SECRETS.test(name) || (isOwnName(name) && isSecretValue(value));
+}
+
 /** What a program needs of the chain that asks it. */
 export function runOptions(options: ChainOptions): Pick<ProgramRequest, 'env' | 'signal' | 'interactive'> {
   return { env: options.env, signal: options.signal, interactive: options.ask !== undefined };
@@ -44,7 +50,7 @@ export async function runProgram(request: ProgramRequest): Promise<ProgramEnd> {
   const { program, args, input, env, timeoutMs, signal, interactive = false } = request;
   const child = spawn(program, args, {
     stdio: ['pipe', 'pipe', 'pipe'],
-    env: Object.fromEntries(Object.entries(env).filter(([name]) => !OWN_SECRETS.test(name))),
+    env: Object.fromEntries(Object.entries(env).filter(([name, value]) => !isOwnSecret(name, value ?? ''))),
     // A group of its own, so that what a script has started ends with it.
     detached: !interactive,
     windowsHide: true,
