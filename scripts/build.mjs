@@ -54,6 +54,17 @@ const noSignalHooks = {
   },
 };
 
+/** chalk finds out at its start what each stream can show, and loads modules for it; kb tells it (src/cli/paint.ts). */
+const givenColours = {
+  name: 'given-colours',
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^#supports-color$/ }, ({ path }) => ({ path, namespace: 'given' }));
+    onLoad({ filter: /.*/, namespace: 'given' }, () => ({
+      contents: 'export default { stdout: false, stderr: false };',
+    }));
+  },
+};
+
 /** What only some runs need is a file of its own, so that the others need not even read it. */
 const ON_DEMAND = ['ora'];
 const onDemand = {
@@ -119,7 +130,7 @@ const program = await build({
   footer: { js: '})' },
   external: ['typescript'], // oclif would transpile a plugin's sources with it; kb has no plugins
   alias: { ...alias, 'graceful-fs': 'node:fs' }, // as plainFs
-  plugins: [noSignalHooks, onDemand, requireFromPackage, commandTable, lazyOclif()],
+  plugins: [noSignalHooks, givenColours, onDemand, requireFromPackage, commandTable, lazyOclif()],
 });
 
 const vendor = await build({

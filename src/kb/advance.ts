@@ -28,6 +28,8 @@ export interface AdvanceContext {
   readonly entries?: ReadonlyMap<RepoPath, NewEntry | null>;
   /** The index as the cycle has read it; taken if it is still the same. */
   readonly index?: GitIndex;
+  /** From `fromTree` to the tree of `to`, where that is known already. */
+  readonly changes?: readonly TreeChange[];
 }
 
 export const JOURNAL = 'advance.json';
@@ -44,7 +46,8 @@ export const JOURNAL = 'advance.json';
 export function advance(kb: Kb, step: Advance, context: AdvanceContext): void {
   context.fence();
   writeJournal(kb, step);
-  carryOut(kb, step, context, diffTrees(kb.objects, step.fromTree, readCommit(kb.objects, step.to).tree));
+  const changes = context.changes ?? diffTrees(kb.objects, step.fromTree, readCommit(kb.objects, step.to).tree);
+  carryOut(kb, step, context, changes);
   removeJournal(kb);
 }
 

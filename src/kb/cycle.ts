@@ -143,6 +143,7 @@ class Cycle {
   private start: Oid | undefined;
   private readonly upstream: Upstream | undefined;
   private readIndex: GitIndex | undefined;
+  private lastDiff: { readonly from: Oid; readonly target: Oid; readonly changes: readonly TreeChange[] } | undefined;
   private readonly who: string;
   private readonly fence: () => void;
   private edits: CollectedEdits | undefined;
@@ -219,9 +220,20 @@ class Cycle {
     return this.readIndex;
   }
 
-  /** What can be done with the index while the server is busy. */
-  private readyIndex(): void {
-    if (!this.isAside) this.safeIndex().prepare();
+  /** What can be done for the local copy while the server is busy: nothing of it is written. */
+  private prepareAdvance(staged: StagedObjects, target: Oid): void {
+    if (this.isAside) return;
+    const entries = new Map<RepoPath, Pick<NewEntry, 'mode' | 'oid'> | null>(this.edits?.entries ?? []);
+    for (const { path, after } of this.changesTo(staged, target)) entries.set(path, after ?? null);
+    this.safeIndex().prepare(entries, { source: this.kb.objects, root: readCommit(staged, target).tree });
+  }
+
+  /** From the files as they lie there to the target. Asked for again when the push has landed, and when files follow. */
+  private changesTo(source: ObjectSource, target: Oid): readonly TreeChange[] {
+    const from = this.worktreeTree();
+    if (this.lastDiff?.from !== from || this.lastDiff.target !== target)
+      this.lastDiff = { from, target, changes: diffTrees(source, from, readCommit(source, target).tree) };
+    return this.lastDiff.changes;
   }
 
   async close(): Promise<void> {
@@ -278,11 +290,11 @@ class Cycle {
       this.pushed.set(next.target, next.edited);
       for (const [commit, { saved }] of this.remade) recordRemade(kb, saved, commit);
       this.pushedRemade.set(next.target, this.remadeNotes());
-      // The index of a large KB takes a while to check and prepare: done now, it is ready when the reply comes.
       this.inPush = next.staged;
-      const pushed = await exchange.push(sight.tip, next.target, next.staged, () => {
-        next.staged.persist();
-        this.readyIndex();
+      const { staged, target } = next;
+      const pushed = await exchange.push(sight.tip, target, staged, () => {
+        staged.persist();
+        this.prepareAdvance(staged, target);
       });
       if (pushed !== undefined) {
         const createdBranch = sight.tip === undefined;
@@ -402,7 +414,7 @@ class Cycle {
   /** A push whose reply was lost did land: the remote's tip holds all that this cycle brought. */
   private adopt(exchange: Exchange, landed: Oid, tip: Oid): CycleOutcome {
     const { objects } = this.kb;
-    const changes = diffTrees(objects, this.worktreeTree(), readCommit(objects, tip).tree);
+    const changes = this.changesTo(objects, tip);
     this.followLanding(exchange, tip, () => this.batch?.settlePushed(landed));
     const together = { tip, pulled: 0, merged: [], settled: [], rewritten: false };
     const edited = this.pushed.get(landed);
@@ -550,8 +562,8 @@ class Cycle {
   }
 
   /** The changes to the work tree that the target means. @throws KbError E_UNSAFE_STATE when something is in their way */
-  private requireRoom(staged: StagedObjects, target: Oid): TreeChange[] {
-    const changes = diffTrees(staged, this.worktreeTree(), readCommit(staged, target).tree);
+  private requireRoom(staged: StagedObjects, target: Oid): readonly TreeChange[] {
+    const changes = this.changesTo(staged, target);
     if (!this.isAside) requireNothingInTheWay(this.kb, changes, this.safeIndex());
     return changes;
   }
@@ -598,6 +610,7 @@ class Cycle {
       message: this.reflogMessage(target),
       fence,
       index: this.safeIndex(),
+      changes: this.changesTo(kb.objects, target),
       ...(edits === undefined ? {} : { entries: edits.entries }),
     });
   }

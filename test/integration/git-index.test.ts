@@ -17,6 +17,7 @@ import { nodeDisk } from '../../src/disk/disk.js';
 import type { Oid } from '../../src/git/ids.js';
 import {
   GitIndex,
+  IndexLock,
   fileStatOf,
   updateIndex,
   type IndexLockOptions,
@@ -466,6 +467,44 @@ describe.skipIf(!nativeGit.available)('the index, with native git as oracle (nee
       verifyCacheTree(root);
       expect(git(root, ['write-tree']).trim()).toBe(trees.root);
       git(root, ['fsck', '--strict']);
+    });
+
+    it.each([
+      ['the very change that was foreseen', (entry: NewEntry) => ({ 'a/b/3': entry, top: null })],
+      ['another file', (entry: NewEntry) => ({ 'a/b/4': entry, top: null })],
+      ['another mode', (entry: NewEntry) => ({ 'a/b/3': { ...entry, mode: 0o100755 }, top: null })],
+      ['a file that stays', (entry: NewEntry) => ({ 'a/b/3': entry, top: entry })],
+      ['one more file', (entry: NewEntry) => ({ 'a/b/3': entry, top: null, 'a/c/1': null })],
+    ])('fits what is written after a change was prepared: %s', (_what, changesOf) => {
+      const { root, entry } = makeTreeVault();
+      const foreseen = { 'a/b/3': entry, top: null };
+      const known = read(root);
+      known.prepare(
+        new Map(Object.entries(foreseen)) as unknown as Map<RepoPath, NewEntry>,
+        storeTrees(root, foreseen),
+      );
+      const changes = changesOf(entry);
+      const trees = storeTrees(root, changes);
+      const lock = IndexLock.acquire(nodeDisk, join(root, '.git'), { known });
+      expect(lock.index).toBe(known);
+      lock.commit(new Map(Object.entries(changes)) as unknown as Map<RepoPath, NewEntry | null>, trees);
+      verifyCacheTree(root);
+      expect(read(root).cachedRootTree).toBe(trees.root);
+      expect(git(root, ['write-tree']).trim()).toBe(freshTree(root));
+      expect(listByKb(root)).toEqual(listByGit(root));
+    });
+
+    it('does not believe a change that was prepared for the same tree and is another', () => {
+      const { root, entry } = makeTreeVault();
+      const foreseen = { 'a/b/3': entry };
+      const trees = storeTrees(root, foreseen);
+      const known = read(root);
+      known.prepare(new Map(Object.entries(foreseen)) as unknown as Map<RepoPath, NewEntry>, trees);
+      const lock = IndexLock.acquire(nodeDisk, join(root, '.git'), { known });
+      lock.commit(new Map([[path('a/b/4'), entry]]), trees);
+      expect(read(root).cachedRootTree).toBeUndefined();
+      verifyCacheTree(root);
+      expect(git(root, ['write-tree']).trim()).toBe(freshTree(root));
     });
 
     it('is made from nothing, as after a clone', () => {

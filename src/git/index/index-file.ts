@@ -49,6 +49,16 @@ export interface StatTrust {
   readonly fileMode: boolean;
 }
 
+/** A change that `prepare` was told of, and the TREE extension that it leads to. */
+interface Foreseen {
+  readonly changes: ReadonlyMap<RepoPath, NewEntry | null>;
+  readonly root: Oid;
+  readonly tree: Buffer | undefined;
+}
+
+/** Of files that are not there yet. */
+const NO_STAT: FileStat = { ctimeNs: 0n, mtimeNs: 0n, dev: 0, ino: 0, uid: 0, gid: 0, size: 0 };
+
 /** A reading of git's index (gitformat-index(5), versions 2 to 4). It does not change; IndexLock writes the next one. */
 export class GitIndex {
   private constructor(
@@ -61,11 +71,11 @@ export class GitIndex {
   ) {}
 
   private isIntact = false;
-  private racy: readonly number[] | undefined;
+  private foreseen: Foreseen | undefined;
   private trees: ReadonlyMap<string, FolderTree> | undefined;
 
   private get writtenAt(): WrittenAt {
-    return this.stat === undefined || this.stat.mtimeNs === 0n ? undefined : splitTime(this.stat.mtimeNs);
+    return this.stat === undefined ? undefined : writtenAt(this.stat);
   }
 
   /**
@@ -93,8 +103,11 @@ export class GitIndex {
       });
     }
     const count = file.readUInt32BE(8);
+    const [written] = writtenAt(stat) ?? [Infinity];
     const { table, end } =
-      version === 4 ? EntryTable.expand(file, HEADER_BYTES, count, limit) : scanInPlace(file, count, limit);
+      version === 4
+        ? EntryTable.expand(file, HEADER_BYTES, count, limit, written)
+        : scanInPlace(file, count, limit, written);
     const extensions = readExtensions(file, end, limit);
     table.assertOrder();
     return new GitIndex(file, version, table, extensions, stat);
@@ -209,13 +222,17 @@ export class GitIndex {
   }
 
   /**
-   * What can be done for a write before its changes are known: of 100,000 entries it takes 9 ms, and whoever
-   * waits for something has them to spare. Without it `IndexLock.commit` does it.
+   * Does what a write of these changes will need, while whoever writes waits for something anyway. A write of others
+   * does it by itself.
+   * @param changes without the stat data, which nobody has before the files are there
+   * @param trees as of `IndexLock.commit`; what they name is stored
    * @throws KbError E_CORRUPT when the file is not what its writer wrote
    */
-  prepare(): void {
+  prepare(changes: ReadonlyMap<RepoPath, Pick<NewEntry, 'mode' | 'oid'> | null>, trees: KnownTrees): void {
     this.assertIntact();
-    this.racyOrdinals();
+    const entries = new Map([...changes].map(([path, leaf]) => [path, leaf && { ...leaf, stat: NO_STAT }]));
+    const tree = this.treesAfter(splice(this.table, entries), entries, trees);
+    this.foreseen = { changes: entries, root: trees.root, tree };
   }
 
   /** @throws KbError E_CORRUPT when the file is not what its writer wrote: it must not get a right checksum from here */
@@ -242,20 +259,21 @@ export class GitIndex {
   ): void {
     const spliced = splice(this.table, changes);
     this.smudgeRacy(changes, statOf);
-    this.writeSpliced(write, spliced, foldersAbove(encodedPaths(changes)), trees);
+    const tree = this.isForeseen(changes, trees) ? this.foreseen?.tree : this.treesAfter(spliced, changes, trees);
+    this.writeSpliced(write, spliced, { tree, keepResolved: trees === undefined });
   }
 
   /** Writes an index of these entries in place of an empty one. */
   writeFresh(write: (bytes: Uint8Array) => void, entries: FreshEntries, trees: KnownTrees): void {
-    const sequence = Int32Array.from({ length: entries.count }, (_, ordinal) => ~ordinal);
-    this.writeSpliced(write, new SplicedEntries(this.table, entries.table(), sequence), new Set(), trees);
+    const spliced = SplicedEntries.allOf(entries.table());
+    const tree = updateCacheTree(this.extensions.get('TREE'), spliced, new Set(), trees);
+    this.writeSpliced(write, spliced, { tree, keepResolved: false });
   }
 
   private writeSpliced(
     write: (bytes: Uint8Array) => void,
     spliced: SplicedEntries,
-    touched: ReadonlySet<string>,
-    trees: KnownTrees | undefined,
+    extensions: { readonly tree: Buffer | undefined; readonly keepResolved: boolean },
   ): void {
     const version = this.version === 2 && spliced.hasExtendedAddition ? 3 : this.version;
     const output = new HashedOutput(write);
@@ -265,7 +283,7 @@ export class GitIndex {
     output.write(header);
     if (version === 4) writePacked(output, spliced);
     else for (const piece of spliced.pieces()) output.write(piece);
-    this.writeExtensions(output, spliced, touched, trees);
+    this.writeExtensions(output, extensions);
     output.finish();
   }
 
@@ -276,14 +294,30 @@ export class GitIndex {
    */
   private writeExtensions(
     output: HashedOutput,
-    spliced: SplicedEntries,
-    touched: ReadonlySet<string>,
-    trees: KnownTrees | undefined,
+    { tree, keepResolved }: { readonly tree: Buffer | undefined; readonly keepResolved: boolean },
   ): void {
-    const tree = updateCacheTree(this.extensions.get('TREE'), spliced, touched, trees);
     if (tree !== undefined) writeExtension(output, 'TREE', tree);
     const resolved = this.extensions.get('REUC');
-    if (resolved !== undefined && trees === undefined) writeExtension(output, 'REUC', resolved);
+    if (resolved !== undefined && keepResolved) writeExtension(output, 'REUC', resolved);
+  }
+
+  private treesAfter(
+    spliced: SplicedEntries,
+    changes: ReadonlyMap<RepoPath, unknown>,
+    trees: KnownTrees | undefined,
+  ): Buffer | undefined {
+    return updateCacheTree(this.extensions.get('TREE'), spliced, foldersAbove(encodedPaths(changes)), trees);
+  }
+
+  /** Trees know names, modes and ids: where all of them are as foreseen, the extension is too. */
+  private isForeseen(changes: ReadonlyMap<RepoPath, NewEntry | null>, trees: KnownTrees | undefined): boolean {
+    const { foreseen } = this;
+    if (foreseen === undefined || foreseen.root !== trees?.root || foreseen.changes.size !== changes.size) return false;
+    for (const [path, entry] of changes) {
+      const other = foreseen.changes.get(path);
+      if (other === undefined || other?.oid !== entry?.oid || other?.mode !== entry?.mode) return false;
+    }
+    return true;
   }
 
   /**
@@ -297,25 +331,12 @@ export class GitIndex {
     statOf: ((path: RepoPath) => FileStat | undefined) | undefined,
   ): void {
     if (this.writtenAt === undefined) return;
-    for (const ordinal of this.racyOrdinals()) {
-      if (changes.has(this.entry(ordinal).path)) continue;
+    for (const ordinal of this.table.suspects) {
+      const { path, mode, stat } = this.entry(ordinal);
+      if (stat.size === 0 || mode === GITLINK || changes.has(path)) continue;
       if (statOf !== undefined && this.isSurelyUnchanged(ordinal, statOf)) continue;
       this.table.bytes.writeUInt32BE(0, this.table.startOf(ordinal) + FIELD.size);
     }
-  }
-
-  /** Entries whose file was modified in or after the second in which the index was written. */
-  private racyOrdinals(): readonly number[] {
-    if (this.racy !== undefined) return this.racy;
-    const { bytes, count } = this.table;
-    const [written] = this.writtenAt ?? [0];
-    const racy: number[] = [];
-    for (let ordinal = 0; ordinal < count; ordinal += 1) {
-      const start = this.table.startOf(ordinal);
-      if (readUInt32(bytes, start + FIELD.mtime) < written || readUInt32(bytes, start + FIELD.size) === 0) continue;
-      if (readUInt32(bytes, start + FIELD.mode) !== GITLINK) racy.push(ordinal);
-    }
-    return (this.racy = racy);
   }
 
   /** To the nanosecond the entry is older than the index, and its file has not been touched since. */
@@ -479,8 +500,18 @@ function sameMode(stored: number, now: number, trustFileMode: boolean): boolean 
   return (stored & TYPE_BITS) !== REGULAR || !trustFileMode || ((stored ^ now) & OWNER_EXECUTES) === 0;
 }
 
-function scanInPlace(file: Buffer, count: number, limit: number): { table: EntryTable; end: number } {
-  const table = EntryTable.scan(file, HEADER_BYTES, count, limit);
+/** 0 is what a volume without times says. */
+function writtenAt({ mtimeNs }: BigIntStats): WrittenAt {
+  return mtimeNs === 0n ? undefined : splitTime(mtimeNs);
+}
+
+function scanInPlace(
+  file: Buffer,
+  count: number,
+  limit: number,
+  suspectFrom: number,
+): { table: EntryTable; end: number } {
+  const table = EntryTable.scan(file, HEADER_BYTES, count, limit, suspectFrom);
   return { table, end: table.startOf(count) };
 }
 
@@ -513,12 +544,6 @@ function readWithStat(disk: Disk, path: string): { bytes: Buffer; stat: BigIntSt
     if (isErrno(error, 'ENOENT')) return undefined;
     throw asStorageError(error, 'read the index');
   }
-}
-
-function readUInt32(bytes: Buffer, at: number): number {
-  return (
-    (((bytes[at] ?? 0) << 24) | ((bytes[at + 1] ?? 0) << 16) | ((bytes[at + 2] ?? 0) << 8) | (bytes[at + 3] ?? 0)) >>> 0
-  );
 }
 
 /** One after the other: of a clone there are 100,000, and they need not be there together. */

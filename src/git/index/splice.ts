@@ -7,29 +7,49 @@ const SLASH = 0x2f;
 /** The byte after `/`: `folder0` is the first name behind everything in `folder/`. */
 const AFTER_SLASH = 0x30;
 
+/** Entries that follow one another in one table. */
+interface Run {
+  readonly table: EntryTable;
+  /** The ordinal of the first of them in `table`. */
+  readonly first: number;
+  /** How many entries of the new index lie before them. */
+  readonly at: number;
+  /** Grows while runs are put together. */
+  count: number;
+}
+
 /**
  * The entries of the index to be written: most are those of the file that was read, in their places
- * between them the new ones. No entry is decoded or moved.
+ * between them the new ones. No entry is decoded or moved, and one change among 100,000 entries makes three runs.
  */
 export class SplicedEntries {
-  constructor(
-    private readonly old: EntryTable,
-    private readonly added: EntryTable,
-    /** For each entry its ordinal in `old`, or ~ordinal in `added`. */
-    private readonly sequence: Int32Array,
-  ) {}
+  readonly count: number;
+  private readonly runs: readonly Run[];
+  /** The run that was asked for last: entries are mostly asked for in their order. */
+  private last: Run;
 
-  get count(): number {
-    return this.sequence.length;
+  constructor(
+    runs: readonly Run[],
+    private readonly added: EntryTable,
+  ) {
+    this.runs = runs;
+    this.last = runs[0] ?? { table: added, first: 0, at: 0, count: 0 };
+    const end = runs.at(-1);
+    this.count = end === undefined ? 0 : end.at + end.count;
+  }
+
+  /** An index of these entries and no others. */
+  static allOf(table: EntryTable): SplicedEntries {
+    return new SplicedEntries(table.count === 0 ? [] : [{ table, first: 0, at: 0, count: table.count }], table);
   }
 
   bytesOf(position: number): Buffer {
-    return (this.sequence[position] ?? 0) < 0 ? this.added.bytes : this.old.bytes;
+    return this.runOf(position).table.bytes;
   }
 
   startOf(position: number): number {
-    const ordinal = this.sequence[position] ?? 0;
-    return ordinal < 0 ? this.added.startOf(~ordinal) : this.old.startOf(ordinal);
+    const { table, first, at } = this.runOf(position);
+    return table.startOf(first + position - at);
   }
 
   lowerBound(key: Uint8Array, from = 0): number {
@@ -38,19 +58,7 @@ export class SplicedEntries {
 
   /** The bytes of all entries in order, in pieces as long as they come from one place. */
   *pieces(): Generator<Buffer> {
-    const { sequence } = this;
-    for (let from = 0, to = 1; from < sequence.length; from = to, to += 1) {
-      const first = sequence[from] ?? 0;
-      const step = first < 0 ? -1 : 1;
-      while (
-        to < sequence.length &&
-        sequence[to] === (sequence[to - 1] ?? 0) + step &&
-        (sequence[to] ?? 0) < 0 === first < 0
-      )
-        to += 1;
-      const last = sequence[to - 1] ?? 0;
-      yield first < 0 ? this.added.slice(~first, ~last + 1) : this.old.slice(first, last + 1);
-    }
+    for (const { table, first, count } of this.runs) yield table.slice(first, first + count);
   }
 
   /** An addition says what only versions from 3 on can. */
@@ -60,6 +68,19 @@ export class SplicedEntries {
     }
     return false;
   }
+
+  private runOf(position: number): Run {
+    const { last, runs } = this;
+    if (position >= last.at && position < last.at + last.count) return last;
+    const after = lowerBound(runs.length, (at) => ((runs[at]?.at ?? 0) <= position ? -1 : 1));
+    return (this.last = runs[after - 1] ?? last);
+  }
+}
+
+/** Ordinals of entries that go: from `first` up to `after`. */
+interface Removal {
+  readonly first: number;
+  readonly after: number;
 }
 
 /**
@@ -69,21 +90,30 @@ export class SplicedEntries {
  */
 export function splice(old: EntryTable, changes: ReadonlyMap<RepoPath, NewEntry | null>): SplicedEntries {
   const sorted = sortByPath(changes);
-  const removed = new Uint8Array(old.count);
+  const removals: Removal[] = [];
   const insertions: Insertion[] = [];
   let checkedFolder = '';
   for (const [path, entry] of sorted) {
     const key = encodePath(path);
     const before = old.lowerBound(key);
-    for (let at = before; old.hasName(at, key); at += 1) removed[at] = 1;
+    removeAll(removals, old, key, before);
     if (entry === null) continue;
     insertions.push({ before, path, entry });
-    removed.fill(1, old.lowerBound(withByte(key, SLASH)), old.lowerBound(withByte(key, AFTER_SLASH)));
+    const [first, after] = [old.lowerBound(withByte(key, SLASH)), old.lowerBound(withByte(key, AFTER_SLASH))];
+    if (first < after) removals.push({ first, after });
     const folder = path.slice(0, Math.max(0, path.lastIndexOf('/')));
-    if (folder !== checkedFolder) removeFilesAbove(old, key, path, changes, removed);
+    if (folder !== checkedFolder) removeFilesAbove(old, key, path, changes, removals);
     checkedFolder = folder;
   }
-  return new SplicedEntries(old, encodeAll(insertions), merge(old.count, removed, insertions));
+  const added = encodeAll(insertions);
+  return new SplicedEntries(merge(old, added, removals, insertions), added);
+}
+
+/** @param from the first entry that may have the name */
+function removeAll(removals: Removal[], old: EntryTable, name: Uint8Array, from: number): void {
+  let after = from;
+  while (old.hasName(after, name)) after += 1;
+  if (after > from) removals.push({ first: from, after });
 }
 
 function removeFilesAbove(
@@ -91,11 +121,11 @@ function removeFilesAbove(
   key: Buffer,
   path: RepoPath,
   changes: ReadonlyMap<RepoPath, NewEntry | null>,
-  removed: Uint8Array,
+  removals: Removal[],
 ): void {
   for (let slash = key.lastIndexOf(SLASH); slash > 0; slash = key.lastIndexOf(SLASH, slash - 1)) {
     const above = key.subarray(0, slash);
-    for (let at = old.lowerBound(above); old.hasName(at, above); at += 1) removed[at] = 1;
+    removeAll(removals, old, above, old.lowerBound(above));
   }
   for (let slash = path.lastIndexOf('/'); slash > 0; slash = path.lastIndexOf('/', slash - 1)) {
     const above = path.slice(0, slash) as RepoPath;
@@ -127,19 +157,42 @@ function encodeAll(insertions: readonly Insertion[]): EntryTable {
   return EntryTable.scan(bytes, 0, insertions.length, total);
 }
 
-function merge(oldCount: number, removed: Uint8Array, insertions: readonly { before: number }[]): Int32Array {
-  const sequence = new Int32Array(oldCount + insertions.length);
-  let length = 0;
+/** What is kept of `old`, and between it the additions, each before the entry that it was sorted before. */
+function merge(
+  old: EntryTable,
+  added: EntryTable,
+  removals: Removal[],
+  insertions: readonly { before: number }[],
+): Run[] {
+  removals.sort((a, b) => a.first - b.first);
+  const runs: Run[] = [];
+  let count = 0;
+  const append = (table: EntryTable, first: number, after: number): void => {
+    if (first >= after) return;
+    const last = runs.at(-1);
+    if (last?.table === table && last.first + last.count === first) last.count += after - first;
+    else runs.push({ table, first, at: count, count: after - first });
+    count += after - first;
+  };
   let ordinal = 0;
+  let removal = 0;
   const keepUpTo = (limit: number): void => {
-    for (; ordinal < limit; ordinal += 1) if (removed[ordinal] === 0) sequence[length++] = ordinal;
+    for (let next = removals[removal]; next !== undefined && next.first < limit; next = removals[removal]) {
+      append(old, ordinal, next.first);
+      ordinal = Math.max(ordinal, Math.min(next.after, limit));
+      // one that reaches beyond the limit goes on behind what is added there
+      if (next.after > limit) break;
+      removal += 1;
+    }
+    append(old, ordinal, limit);
+    ordinal = Math.max(ordinal, limit);
   };
   insertions.forEach(({ before }, at) => {
     keepUpTo(before);
-    sequence[length++] = ~at;
+    append(added, at, at + 1);
   });
-  keepUpTo(oldCount);
-  return sequence.subarray(0, length);
+  keepUpTo(old.count);
+  return runs;
 }
 
 function withByte(key: Buffer, byte: number): Buffer {

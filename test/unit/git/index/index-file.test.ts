@@ -235,6 +235,33 @@ describe('a damaged index', () => {
     expect(readdirSync(gitDir)).toEqual(['index']);
   });
 
+  it('with any two neighbours exchanged is E_CORRUPT, wherever their names begin to differ', () => {
+    const name = fc
+      .array(fc.constantFrom('a', 'b', 'z', '-', '.', 'ä'), { minLength: 1, maxLength: 14 })
+      .map((letters) => `folder-${letters.join('')}`);
+    fc.assert(
+      fc.property(fc.uniqueArray(name, { minLength: 2, maxLength: 6 }), fc.nat(), fc.nat(1), (names, where, kept) => {
+        rmSync(gitDir, { recursive: true });
+        gitDir = mkdtempSync(join(tmpdir(), 'kb-test-'));
+        update(
+          Object.fromEntries(names.map((path, at) => [path, entry('1', { skipWorktree: kept === 1 && at % 2 === 0 })])),
+        );
+        expect(listed()).toHaveLength(names.length);
+        const bytes = readFileSync(indexPath());
+        const starts = [12];
+        for (const at of starts) {
+          if (starts.length > names.length) break;
+          const fixed = ((bytes[at + 60] ?? 0) & 0x40) === 0 ? 62 : 64;
+          starts.push(at + ((fixed + (bytes.readUInt16BE(at + 60) & 0xfff) + 8) & ~7));
+        }
+        const [a = 0, b = 0, end = 0] = starts.slice(where % (names.length - 1));
+        const swapped = [bytes.subarray(0, a), bytes.subarray(b, end), bytes.subarray(a, b), bytes.subarray(end)];
+        writeFileSync(indexPath(), seal(Buffer.concat(swapped)));
+        expect(() => GitIndex.read(nodeDisk, gitDir)).toThrow('out of order');
+      }),
+    );
+  });
+
   it('with random bytes inside and a right checksum ends in a typed error or a reading, never otherwise', () => {
     const whole = sample();
     fc.assert(
