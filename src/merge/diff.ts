@@ -31,8 +31,8 @@ export function diffLines(before: Int32Array, after: Int32Array): LineChange[] {
     after: worthComparing(after, before, head, tail, changed.after),
   };
   const marks = unmatched(pick(before, worth.before), pick(after, worth.after));
-  worth.before.forEach((line, at) => (changed.before[line] = marks.a[at] ?? 0));
-  worth.after.forEach((line, at) => (changed.after[line] = marks.b[at] ?? 0));
+  putBack(marks.a, worth.before, changed.before);
+  putBack(marks.b, worth.after, changed.after);
 
   slideGroups(before, changed.before, changed.after);
   slideGroups(after, changed.after, changed.before);
@@ -57,17 +57,18 @@ function worthComparing(
   const end = lines.length - tail;
   const kinds = new Uint8Array(lines.length);
   for (let line = head; line < end; line++) {
-    const count = partners.get(lines[line] as number) ?? 0;
+    const count = partners(lines[line] as number);
     kinds[line] = count === 0 ? NO_PARTNER : count >= many ? MANY_PARTNERS : FEW_PARTNERS;
   }
-  const kept: number[] = [];
+  const kept = new Int32Array(Math.max(0, end - head));
+  let count = 0;
   for (let line = head; line < end; line++) {
     const kind = kinds[line];
     if (kind === FEW_PARTNERS || (kind === MANY_PARTNERS && !isAmidUnmatched(kinds, line, head, end - 1)))
-      kept.push(line);
+      kept[count++] = line;
     else changed[line] = 1;
   }
-  return Int32Array.from(kept);
+  return kept.subarray(0, count);
 }
 
 /** Whether the run of frequent and partnerless lines around this one is for more than three quarters partnerless. */
@@ -96,14 +97,31 @@ function countRun(
   return run;
 }
 
-function countById(lines: Int32Array): Map<number, number> {
+/** A list of counts by line number may have so many empty places; beyond it (a few lines of a long file) a map is smaller. */
+const MOST_EMPTY = 4;
+
+/** How often each line number occurs. */
+function countById(lines: Int32Array): (id: number) => number {
+  let highest = -1;
+  for (const id of lines) if (id > highest) highest = id;
+  if (highest < lines.length * MOST_EMPTY) {
+    const counts = new Int32Array(highest + 1);
+    for (const id of lines) counts[id] = (counts[id] as number) + 1;
+    return (id) => counts[id] ?? 0;
+  }
   const counts = new Map<number, number>();
   for (const id of lines) counts.set(id, (counts.get(id) ?? 0) + 1);
-  return counts;
+  return (id) => counts.get(id) ?? 0;
 }
 
 function pick(lines: Int32Array, positions: Int32Array): Int32Array {
-  return positions.map((line) => lines[line] as number);
+  const picked = new Int32Array(positions.length);
+  for (let at = 0; at < picked.length; at++) picked[at] = lines[positions[at] as number] as number;
+  return picked;
+}
+
+function putBack(marks: Uint8Array, positions: Int32Array, changed: Uint8Array): void {
+  for (let at = 0; at < positions.length; at++) changed[positions[at] as number] = marks[at] as number;
 }
 
 function toChanges(removed: Uint8Array, added: Uint8Array): LineChange[] {

@@ -1,4 +1,5 @@
 import type { Region } from './diff3.js';
+import { linesOf } from './line-text.js';
 
 /**
  * The lossless law, checked on every result before it is given out: read line by line, as git reads it, no word that
@@ -59,11 +60,12 @@ export function judge(request: {
     }
   }
   for (const line of ours.slice(done)) settled.push(line);
-  for (const [item, count] of countWords(settled)) {
+  const { owedLines, otherLines } = withoutCommon(settled, linesOf(result));
+  for (const [item, count] of countWords(owedLines)) {
     owe(item, count);
     most.set(item, (most.get(item) ?? 0) + count);
   }
-  const has = countWords([result]);
+  const has = countWords(otherLines);
   let [loses, missingNumbers] = [false, 0];
   for (const [item, count] of owed) {
     const missing = count - (has.get(item) ?? 0);
@@ -73,6 +75,23 @@ export function judge(request: {
   }
   const repeats = [...has].some(([item, count]) => !isNumber(item) && count > (most.get(item) ?? 0));
   return { loses: loses || missingNumbers > replacedNumbers, repeats };
+}
+
+/** A line that is owed and is there needs no look at its words: that is nearly all of a note. */
+function withoutCommon(
+  owed: readonly string[],
+  result: readonly string[],
+): { readonly owedLines: readonly string[]; readonly otherLines: readonly string[] } {
+  const free = new Map<string, number>();
+  for (const line of owed) free.set(line, (free.get(line) ?? 0) + 1);
+  const otherLines = result.filter((line) => {
+    const count = free.get(line) ?? 0;
+    if (count > 0) free.set(line, count - 1);
+    return count === 0;
+  });
+  const owedLines: string[] = [];
+  for (const [line, count] of free) for (let times = 0; times < count; times++) owedLines.push(line);
+  return { owedLines, otherLines };
 }
 
 function was(lines: readonly string[]): ReadonlySet<string> {

@@ -17,13 +17,17 @@ export class KeyIds {
   constructor(private readonly keyOf: (line: string) => string = (line) => line) {}
 
   of(lines: readonly string[]): Int32Array {
-    return Int32Array.from(lines, (line) => {
+    const ids = new Int32Array(lines.length);
+    for (const [at, line] of lines.entries()) {
       const key = this.keyOf(line);
-      const known = this.known.get(key);
-      if (known !== undefined) return known;
-      this.known.set(key, this.known.size);
-      return this.known.size - 1;
-    });
+      let id = this.known.get(key);
+      if (id === undefined) {
+        id = this.known.size;
+        this.known.set(key, id);
+      }
+      ids[at] = id;
+    }
+    return ids;
   }
 }
 
@@ -34,7 +38,12 @@ export function trimmedEnd(line: string): string {
 
 /** What is left of a line when white space does not count; the dashes that align a table don't either. */
 export function squashed(line: string): string {
-  const text = line.trim().replace(/\s+/g, ' ');
+  const text = line.trim();
+  if (!/[^\S ]|\s\s|\|/.test(text)) return text; // nearly every line
+  return squashedWhole(text.replace(/\s+/g, ' '));
+}
+
+function squashedWhole(text: string): string {
   const isRuler = text.includes('|') && text.includes('-') && /^[ |:-]+$/.test(text);
   return isRuler ? text.replace(/-{2,}/g, '--').replace(/ /g, '') : text;
 }

@@ -1,7 +1,7 @@
 import { diffLines } from './diff.js';
-import { changedRegions } from './diff3.js';
 import { fileKind, type FileKind } from './file-kind.js';
 import { judge } from './law.js';
+import { lineRegions } from './line-regions.js';
 import { KeyIds, linesOf } from './line-text.js';
 import { withMarkers, type MarkerStyle } from './markers.js';
 import { mergeByLines, type LinesRequest } from './merge-lines.js';
@@ -157,9 +157,10 @@ function mergeOnce(request: LinesRequest, given: LinesRequest): Answer {
   if (hasConflict(pieces)) return { text: undefined, pieces };
   const text = withLastLineEnd(textOf(pieces, request.ending), given);
   const rules = rulesOf(pieces);
+  const versions = versionsOf(given);
   const { loses, repeats } = judge({
-    ...versionsOf(given),
-    regions: regionsOf(given),
+    ...versions,
+    regions: lineRegions(versions.base, versions.ours, versions.theirs),
     result: text,
     keepsEdits: rules.includes('delete-modify'),
   });
@@ -174,15 +175,14 @@ function mergeOnce(request: LinesRequest, given: LinesRequest): Answer {
  */
 const MAY_REPEAT: ReadonlySet<RuleName> = new Set(['adjacent-edits', 'superset', 'words', 'delete-modify', 'moved']);
 
-function versionsOf({ base = [], ours, theirs }: LinesRequest): Record<'base' | 'ours' | 'theirs', readonly string[]> {
-  return { base, ours, theirs };
-}
+const NO_LINES: readonly string[] = [];
 
-function regionsOf(request: LinesRequest): ReturnType<typeof changedRegions> {
-  const { base, ours, theirs } = versionsOf(request);
-  const ids = new KeyIds();
-  const [b, o, t] = [ids.of(base), ids.of(ours), ids.of(theirs)];
-  return changedRegions(diffLines(b, o), diffLines(b, t));
+function versionsOf({
+  base = NO_LINES,
+  ours,
+  theirs,
+}: LinesRequest): Record<'base' | 'ours' | 'theirs', readonly string[]> {
+  return { base, ours, theirs };
 }
 
 /** The file ends with a line break unless the side that changed its end took it away. */

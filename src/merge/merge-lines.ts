@@ -1,7 +1,8 @@
 import { Version, type Chunk, type ChunkRule, type Versions } from './chunk.js';
 import { diffLines } from './diff.js';
-import { changedRegions, type LineRange } from './diff3.js';
+import type { LineRange } from './diff3.js';
 import type { FileKind } from './file-kind.js';
+import { lineRegions } from './line-regions.js';
 import { KeyIds, linesOf, squashed } from './line-text.js';
 import { settled, textOf, type MergedPiece } from './pieces.js';
 import type { RuleChoice, RuleName } from './rule-names.js';
@@ -56,11 +57,9 @@ export function mergeByLines(request: LinesRequest): MergedPiece[] {
     ours: new Version(ours, kind),
     theirs: new Version(theirs, kind),
   };
-  const ids = new KeyIds();
-  const [b, o, t] = [ids.of(base), ids.of(ours), ids.of(theirs)];
   const pieces: MergedPiece[] = [];
   let done = 0; // lines of ours that are in the pieces
-  for (const region of changedRegions(diffLines(b, o), diffLines(b, t))) {
+  for (const region of lineRegions(base, ours, theirs)) {
     if (region.changedBy === 'ours') continue; // comes with the next stretch of ours
     if (region.ours.start > done) pieces.push(settled(ours.slice(done, region.ours.start).join('')));
     done = region.ours.start + region.ours.count;

@@ -62,8 +62,9 @@ function order({ chunk, ours, theirs }: Added): BlockOrder | undefined {
 /** Of a long list a few entries may be out of order, as long as none of them is near. */
 function isSorted({ entries, near }: Entries, keyOf: (line: string) => string, compare: Compare): boolean {
   let [ups, downs] = [0, 0];
-  for (let at = 1; at < entries.length; at++) {
-    const step = compare(keyOf(entries[at - 1] ?? ''), keyOf(entries[at] ?? ''));
+  const keys = entries.map(keyOf);
+  for (let at = 1; at < keys.length; at++) {
+    const step = compare(keys[at - 1] ?? '', keys[at] ?? '');
     if (step > 0) {
       if (at >= near.from && at <= near.to) return false;
       downs++;
