@@ -146,6 +146,11 @@ export class Exchange {
       case 'refused':
         throw new KbError('E_REFUSED', `the remote refused the push: ${outcome.message}`, {
           details: { remoteMessage: outcome.message },
+          ...(/^shallow update not allowed/.test(outcome.message)
+            ? {
+                hint: 'this KB has only the newest commits, and the remote wants all: clone it with kb clone --depth full',
+              }
+            : {}),
         });
       case 'unknown':
         this.doubtful.push(to);

@@ -109,11 +109,16 @@ export async function runCycleWithBatch(kb: Kb, plan: CyclePlan, hold: Hold, bat
     return outcome;
   } catch (error) {
     const parts = batch.size + (hasOwn ? 1 : 0);
-    if (isKbError(error, 'E_REFUSED') && parts > 1) return runParts(kb, plan, hold, batch, hasOwn, error);
-    if (isKbError(error, 'E_REFUSED') && !hasOwn) for (const item of batch.open) batch.fail(item, error);
+    if (isOfParts(error) && parts > 1) return runParts(kb, plan, hold, batch, hasOwn, error);
+    if (isOfParts(error) && !hasOwn) for (const item of batch.open) batch.fail(item, error);
     batch.abandon(error);
     throw error;
   }
+}
+
+/** What is refused for what is in it: an archive refuses every part alike. */
+function isOfParts(error: unknown): error is KbError {
+  return isKbError(error, 'E_REFUSED') && error.details['wholeRepository'] !== true;
 }
 
 async function runParts(
@@ -163,7 +168,7 @@ async function runNotes(
   try {
     return await runCycleUnder(kb, { operation, pull: true, push: true, batch, ...optional('branch', branch) }, hold);
   } catch (error) {
-    if (!isKbError(error, 'E_REFUSED')) {
+    if (!isOfParts(error)) {
       batch.abandon(error);
       throw error;
     }

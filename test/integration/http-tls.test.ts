@@ -1,5 +1,6 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { RemoteOptions } from '../../src/remote/open.js';
@@ -94,6 +95,44 @@ describe.skipIf(!available)('https (needs native git with http-backend, and open
       code: 'E_USAGE',
       message: expect.stringContaining('/no/such/file.pem') as string,
     });
+  });
+
+  it('http.pinnedPubkey: another key than the pinned one gets no request, whoever vouches for it', async () => {
+    const root = makeTemporaryDirectory();
+    createBareRepository(root, 'kb.git');
+    const tls = certificate(root, 'IP:127.0.0.1');
+    const server = await serve({ root, tls, auth: { token: 'the-right-token' } });
+    const env = { KB_GIT_AUTH_TOKEN: 'the-right-token', GIT_SSL_CAINFO: tls.file };
+    const pem = execFileSync('openssl', ['x509', '-in', tls.file, '-noout', '-pubkey']);
+    const der = execFileSync('openssl', ['pkey', '-pubin', '-outform', 'der'], { input: pem });
+    const [pemFile, derFile] = [join(root, 'pin.pem'), join(root, 'pin.der')];
+    writeFileSync(pemFile, pem);
+    writeFileSync(derFile, der);
+    const right = `sha256//${createHash('sha256').update(der).digest('base64')}`;
+    const wrong = `sha256//${createHash('sha256').update('another key').digest('base64')}`;
+    const asked = async (pin: string, sslVerify?: string): Promise<unknown> => {
+      const values: Readonly<Record<string, string | undefined>> = { pinnedPubkey: pin, sslVerify };
+      const http = (key: string): string[] => [values[key]].filter((value) => value !== undefined);
+      const settings = { http, credential: () => [], host: () => undefined };
+      const remote = await open(`${server.url}/kb.git`, { env, settings: () => Promise.resolve(settings) });
+      try {
+        return (await remote.discover('read', [])).head;
+      } finally {
+        await remote.close();
+      }
+    };
+    for (const pin of [right, `${wrong};${right}`, pemFile, derFile]) expect(await asked(pin)).toBe('refs/heads/main');
+    server.reset();
+    for (const verify of ['true', 'false']) {
+      await expect(asked(wrong, verify)).rejects.toMatchObject({
+        code: 'E_NETWORK',
+        retryable: false,
+        message: expect.stringContaining(`it is ${right}`) as string,
+      });
+    }
+    for (const pin of ['sha256//short', `${right};md5//x`, '/no/such/file', tls.file.replace('cert', 'key') + 'x'])
+      await expect(asked(pin)).rejects.toMatchObject({ code: 'E_USAGE' });
+    expect(server.requests).toHaveLength(0);
   });
 
   it('a redirect from https to http is refused', async () => {

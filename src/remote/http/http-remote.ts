@@ -145,7 +145,13 @@ class HttpRemote implements Remote {
       reply.close();
       return unknown(notGitError(reply, this.displayUrl));
     }
-    const outcome = await readVerdict(new PacketReader(reply, MAX_REPORT_BYTES), request, capabilities);
+    let outcome: PushOutcome;
+    try {
+      outcome = await readVerdict(new PacketReader(reply, MAX_REPORT_BYTES), request, capabilities);
+    } catch (error) {
+      reply.close();
+      throw error;
+    }
     const rest = discard(reply).catch(() => undefined); // the verdict stands, whatever comes after it
     if (outcome.kind === 'landed') this.#rest = rest;
     else await rest;

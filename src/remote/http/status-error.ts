@@ -68,6 +68,13 @@ function forbidden(
       hint: `authorise the token for the organisation${sso === '' ? ' in the settings of your account' : `: ${sso}`}`,
     });
   }
+  // Whoever asks, and with whatever credentials.
+  if (TAKES_NO_PUSH.test(explanation)) {
+    return new KbError('E_REFUSED', `${displayUrl} takes no pushes${said}`, {
+      details: { ...details, remoteMessage: explanation, wholeRepository: true },
+      hint: 'have its owner open it for writing again, or use another repository',
+    });
+  }
   const mayNotWrite = /write access|not allowed to push|permission .*(denied|for writing)|read[- ]only/i.test(
     explanation,
   );
@@ -78,6 +85,9 @@ function forbidden(
       : 'check that the token may read and write this repository, and that the account is not blocked',
   });
 }
+
+/** An archive, a mirror, an instance that only reads: GitHub, GitLab (`lib/gitlab/git_access.rb`), Gitea and Forgejo. */
+const TAKES_NO_PUSH = /\barchived?\b|\bmirror\b.*read[- ]only|read[- ]only GitLab instance|protected branch/i;
 
 /** @returns where to sign on, '' where it is not said; undefined: this is not about signing on */
 function signOn(reply: Reply, explanation: string): string | undefined {

@@ -3,10 +3,17 @@ import type { SecureContextOptions } from 'node:tls';
 import { KbError, registerSecret } from '../../errors.js';
 import type { Disk } from '../../disk/disk.js';
 import { printable } from '../../printable.js';
+import { readPins, type Pins } from './pinned-key.js';
 import type { SessionOptions } from './session-options.js';
 
 export interface TlsSettings extends SecureContextOptions {
   readonly rejectUnauthorized: boolean;
+}
+
+/** The keys of which the host must have one; undefined: any will do that somebody vouches for. @throws KbError E_USAGE */
+export function pinnedKeys(url: URL, { settings, disk, home = '' }: SessionOptions): Pins | undefined {
+  const value = settings?.http('pinnedPubkey', url.href).at(-1) ?? '';
+  return value === '' ? undefined : readPins(value, { disk, home });
 }
 
 /** More than any folder of authorities holds. */

@@ -64,6 +64,7 @@ function* join(parts: readonly Buffer[], rest: Generator<Buffer>): Generator<Buf
 /**
  * Reads the verdict. Once the line about the ref is there, what happens to the connection afterwards
  * changes nothing; before it, everything is possible and the outcome is `unknown`.
+ * @throws KbError E_NETWORK when the server takes no push for a while: the report says that the ref did not move
  */
 export async function readVerdict(
   packets: PacketReader,
@@ -82,12 +83,12 @@ export async function readVerdict(
     } else {
       await report.readFrom(packets);
     }
-    return report.outcome() ?? unknown(protocolError('it does not say what became of the ref'));
   } catch (error) {
     if (!isKbError(error)) throw error;
     await report.readLines().catch(() => undefined); // the report may be whole although its envelope was cut
     return report.outcome() ?? unknown(error);
   }
+  return report.outcome() ?? unknown(protocolError('it does not say what became of the ref'));
 }
 
 export function unknown(cause: KbError): PushOutcome {
@@ -153,7 +154,12 @@ class Report {
     const reason = this.#unpackProblem ?? this.#verdict.reason;
     if (this.#unpackProblem === undefined && isRace(reason, this.#messages)) return { kind: 'race' };
     const said = this.#messages.length === 0 ? '' : `: ${this.#messages.join(' | ')}`;
-    return { kind: 'refused', message: printable(`${reason}${said}`, 2000) };
+    const message = printable(`${reason}${said}`, 2000);
+    if (this.#messages.some((line) => FOR_A_WHILE.test(line)))
+      throw new KbError('E_NETWORK', `the remote takes no push just now: ${message}`, {
+        details: { remoteMessage: message },
+      });
+    return { kind: 'refused', message };
   }
 
   #line(line: string): void {
@@ -169,7 +175,13 @@ class Report {
 
 /** Reasons that git's receive-pack and the large hosts give when another push came first or holds the ref's lock. */
 const RACE =
-  /failed to update ref|fetch first|non-fast-forward|cannot lock ref|failed to lock|reference already exists|reference does not exist|incorrect old value provided/i;
+  /failed to update ref|fetch first|non-fast[- ]forward|cannot lock ref|failed to lock|reference already exists|reference does not exist|incorrect old value provided/i;
+
+/**
+ * What GitLab says in the name of a hook when it cannot ask its own parts, or moves a repository: nothing is wrong with
+ * the push. Source: GitLab's `lib/gitlab/git_access.rb` and gitlab-shell's `internal/gitlabnet`.
+ */
+const FOR_A_WHILE = /^GitLab: (The repository is temporarily read-only|Internal API (unreachable|error))/;
 
 /** The same words for a ref that cannot be written at all: trying again would never end. */
 const NOT_A_RACE = /cannot create|permission denied|read-only file system|no space left|quota exceeded/i;

@@ -15,7 +15,7 @@ export interface SshFailure {
 
 interface Meaning {
   readonly pattern: RegExp;
-  readonly code: 'E_AUTH' | 'E_NETWORK' | 'E_USAGE';
+  readonly code: 'E_AUTH' | 'E_NETWORK' | 'E_REFUSED' | 'E_USAGE';
   readonly what: (failure: SshFailure, match: RegExpExecArray) => string;
   readonly hint?: (failure: SshFailure) => string;
   /** Trying again can help. Default: as the code says. */
@@ -122,6 +122,20 @@ const MEANINGS: readonly Meaning[] = [
     retryable: false,
   },
   {
+    kind: 'archived',
+    pattern:
+      /\barchived so it is read-only|push code to (?:an archived project|a read-only GitLab)|repo(?:sitory)? is archived/i,
+    code: 'E_REFUSED',
+    what: ({ displayUrl, stderr }) => `${displayUrl} takes no pushes${saying(stderr)}`,
+    hint: () => 'have its owner open it for writing again, or use another repository',
+  },
+  {
+    kind: 'busy',
+    pattern: /temporarily read-only|Internal API (?:unreachable|error)|try again later/i,
+    code: 'E_NETWORK',
+    what: ({ displayUrl, stderr }) => `${displayUrl} is busy${saying(stderr)}`,
+  },
+  {
     kind: 'read-only',
     pattern:
       /marked as read[- ]only|Permission to \S+ denied|deploy key[^\r\n]*(?:read|push|write)|not allowed to (?:push|upload)|Unauthorized[^\r\n]*|access denied[^\r\n]*|write access[^\r\n]*not granted|DENIED by[^\r\n]*|You do not have permission[^\r\n]*|insufficient permission/i,
@@ -163,7 +177,12 @@ export function sshError(failure: SshFailure): KbError {
     return new KbError(code, what(failure, match), {
       ...(hint === undefined ? {} : { hint: hint(failure) }),
       ...(retryable === undefined ? {} : { retryable }),
-      details: { url: displayUrl, ssh: kind, ...(exitCode === null ? {} : { sshExitCode: exitCode }) },
+      details: {
+        url: displayUrl,
+        ssh: kind,
+        ...(code === 'E_REFUSED' ? { wholeRepository: true } : {}),
+        ...(exitCode === null ? {} : { sshExitCode: exitCode }),
+      },
     });
   }
   const how = exitCode === null || exitCode === 0 ? 'ended' : `ended with exit code ${exitCode}`;
