@@ -30,6 +30,9 @@ export const BESIDE_NODE_MS = {
   status: { files: 1000, most: 60 },
 };
 
+/** A note of 1 MB with a thousand edits on each side: what `kb merge-file` may take longer than `node -e 0`, ms. */
+export const MERGE_MS = 200;
+
 /** Many writers on one clone: how many times native git's notes a second, and for how many requests a note. */
 export const CONTENTION: readonly { readonly latencyMs: number; readonly speed: Limit; readonly requests: Limit }[] = [
   { latencyMs: 40, speed: { least: 4, unit: '×' }, requests: { most: 1, unit: '' } },

@@ -22,10 +22,12 @@ import { CONTENTION, OWN_TIME_RATIO } from './limits.js';
 import { environmentOf, measuredCommit } from './machine.js';
 import { median, timed } from './measure.js';
 import { formatLoads, formatRows, verdict, type Loads, type PorcelainRow, type Result, type Row } from './results.js';
+import { measureMerge } from './merge.js';
 import { measureLoads, measureStartup } from './startup.js';
 
 const SCENARIOS = [
   'startup',
+  'merge',
   'clones',
   'cycle',
   'latency',
@@ -128,6 +130,7 @@ async function measureAll(directory: string, generated: Generated): Promise<void
       rows.push(...(await measureStartup({ small, medium, server }, runs)));
       loads.push(...(await measureLoads(small, directory, Math.max(5, runs))));
     }
+    if (wanted.has('merge')) push(...(await measureMerge(await notesOf(10, 'merge-small'), directory, runs)));
     if (wanted.has('clones') || wanted.has('isomorphic')) {
       for (const word of wordsOf(values.clones)) await clone(kindOf(word, generated), word, room);
     }
