@@ -54,6 +54,7 @@ export async function detachClone(
     head: null,
     shallow: null,
     fileCount: 0,
+    lfsMissing: [],
     bytes: 0,
     durationMs: Math.round(clock.monotonic() - plan.startMs),
   };

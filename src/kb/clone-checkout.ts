@@ -4,6 +4,7 @@ import { parseCommit } from '../git/objects/commit.js';
 import type { ObjectSource, ObjectType } from '../git/objects/object.js';
 import type { BlobSource } from '../git/worktree/apply.js';
 import { FreshCheckout, type FreshProgress, type Rest } from '../git/worktree/fresh-checkout.js';
+import type { RepoPath } from '../git/paths.js';
 import type { Worktree } from '../git/worktree/worktree.js';
 import type { Steps } from '../git/steps.js';
 
@@ -52,6 +53,11 @@ export class CloneCheckout {
   rest(objects: ObjectSource, root: Oid): Rest {
     this.files ??= new FreshCheckout(this.worktree, root, this.volumeBlock);
     return this.files.rest(objects);
+  }
+
+  /** After `rest`: the files to come that go through this filter. */
+  filtered(name: string, objects: ObjectSource): Iterable<{ readonly path: RepoPath; readonly oid: Oid }> {
+    return (this.files as FreshCheckout).filtered(name, objects);
   }
 
   /** After `rest`. @throws KbError E_CORRUPT; the file system's error; what `onFile` throws */

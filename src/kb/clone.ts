@@ -25,6 +25,8 @@ import { openRemote } from '../remote/open.js';
 import type { Remote } from '../remote/remote.js';
 import { parseRemoteUrl, type RemoteUrl } from '../remote/url.js';
 import { remoteOptions, userGitConfig } from './connect.js';
+import { bringLargeFiles, pointersIn } from './lfs/bring.js';
+import { leftOutFiles } from './lfs/left-out.js';
 import { conversionsOf } from './content-rules.js';
 import { GitConfig } from '../config/git-config.js';
 import { homeDirectory } from '../config/locations.js';
@@ -80,6 +82,8 @@ export interface CloneResult {
   readonly fileCount: number;
   /** Size of the repository on disk. */
   readonly bytes: number;
+  /** Large files (Git LFS) whose content could not be had: the pointer lies there. */
+  readonly lfsMissing: readonly string[];
   readonly durationMs: number;
 }
 
@@ -330,7 +334,7 @@ async function fill(filling: Filling): Promise<void> {
     const commit = commitOf(objects, want);
     const { tree } = readCommit(objects, commit);
     if (filling.isPartial) largestBytes = await receiveFiles(filling, objects, checkout, tree);
-    await checkOut(filling, objects, checkout, tree, largestBytes);
+    await checkOut(filling, objects, checkout, { tree, largestBytes, gitConfig });
     const refs = Refs.open(disk, stage.gitDir);
     const who = `kb <kb@localhost> ${Math.floor(surroundings.clock.wall() / 1000)} +0000`;
     const message = `clone: from ${remote.displayUrl}`;
@@ -426,19 +430,33 @@ async function receiveFiles(
   return largest;
 }
 
-/** @param largestBytes no file is larger */
+interface CheckedOut {
+  readonly tree: Oid;
+  /** No file is larger. */
+  readonly largestBytes: number;
+  readonly gitConfig: GitConfig;
+}
+
 async function checkOut(
   filling: Filling,
   objects: ObjectStore,
   checkout: CloneCheckout,
-  tree: Oid,
-  largestBytes: number,
+  { tree, largestBytes, gitConfig }: CheckedOut,
 ): Promise<void> {
-  const { surroundings, stage, cone, space, meter, signal } = filling;
+  const { surroundings, order, stage, cone, space, meter, signal } = filling;
   const { clock } = surroundings;
   if (cone !== undefined) requireFolders(objects, tree, cone, surroundings.report);
   const rest = checkout.rest(objects, tree);
   if (space !== undefined) requireRoom(surroundings, space, stage, objects, rest, largestBytes);
+  await bringLargeFiles(
+    { root: stage.tree, gitDir: stage.gitDir, gitConfig, settings: order.settings, surroundings },
+    pointersIn(checkout.filtered('lfs', objects), objects),
+    {
+      tree,
+      objects,
+      from: () => ({ remoteName: order.settings.remote, remote: order.url, insecure: order.insecure, signal }),
+    },
+  );
   const source: BlobSource = {
     read: (oid) => objects.read(oid),
     find: (oid) => objects.find(oid),
@@ -539,6 +557,7 @@ export async function describeClone(
       shallow: kb.shallow().size > 0,
       fileCount: countFilesHere(kb, GitIndex.read(surroundings.disk, kb.gitDir)),
       bytes: measureDisk(surroundings.disk, directory, kb.gitDir).repoBytes,
+      lfsMissing: leftOutFiles(surroundings.disk, kb.gitDir),
     };
   } finally {
     kb.objects.close();

@@ -14,9 +14,9 @@ import type { Surroundings } from './surroundings.js';
 export async function connect(kb: Kb, upstream: Upstream): Promise<Remote> {
   const { gitConfig, settings } = kb;
   const { remoteName } = upstream;
-  const insecure = gitConfig.getBoolean(`remote.${remoteName}.kbinsecure`, false);
+  const insecure = isInsecure(kb, remoteName);
   const open = (address: string): Promise<Remote> =>
-    openRemote(withOwnCredentials(parseRemoteUrl(address, { cwd: kb.root, insecure }), kb), {
+    openRemote(addressOf(kb, remoteName, address), {
       ...remoteOptions(kb.surroundings, { gitConfig: () => gitConfig, settings, remoteName }),
       ssh: () => sshSettings(gitConfig, remoteName),
       timeoutMs: settings.gitTimeoutMs,
@@ -25,6 +25,16 @@ export async function connect(kb: Kb, upstream: Upstream): Promise<Remote> {
   if (upstream.pushUrl === undefined) return open(upstream.url);
   const { SplitRemote } = await import('../remote/split-remote.js');
   return new SplitRemote(await open(upstream.url), await open(upstream.pushUrl));
+}
+
+/** An address of a remote taken apart, with the credentials that the environment has for it. @throws KbError as parseRemoteUrl */
+export function addressOf(kb: Kb, remoteName: string, address: string): RemoteUrl {
+  return withOwnCredentials(parseRemoteUrl(address, { cwd: kb.root, insecure: isInsecure(kb, remoteName) }), kb);
+}
+
+/** The user has allowed credentials over plain http. */
+export function isInsecure({ gitConfig }: Pick<Kb, 'gitConfig'>, remoteName: string): boolean {
+  return gitConfig.getBoolean(`remote.${remoteName}.kbinsecure`, false);
 }
 
 export interface RemoteConfiguration {

@@ -1,10 +1,9 @@
 import { join } from 'node:path';
 import { parseGitBoolean, type GitConfig } from '../config/git-config.js';
 import { homeDirectory } from '../config/locations.js';
-import type { ContentFilter } from '../git/convert/content-filter.js';
 import { Conversions, type ConversionSource } from '../git/convert/conversions.js';
-import { LFS_POINTERS } from '../git/convert/lfs-pointers.js';
 import type { ConversionSettings } from '../git/convert/path-conversion.js';
+import { lfsFilter, type StorePlace } from './lfs/place.js';
 import type { Surroundings } from './surroundings.js';
 
 interface Place {
@@ -12,9 +11,6 @@ interface Place {
   readonly gitDir: string;
   readonly gitConfig: GitConfig;
 }
-
-/** Filters that kb does itself, whatever git is configured to run for them. */
-const OWN_FILTERS: ReadonlyMap<string, ContentFilter> = new Map([['lfs', LFS_POINTERS]]);
 
 /** How this KB's files become blobs and blobs files. Costs nothing before the first file is read or written. */
 export function conversionsOf(
@@ -28,19 +24,22 @@ export function conversionsOf(
     ignoreCase: gitConfig.getBoolean('core.ignorecase', false),
   };
   const warn = (text: string): void => report({ kind: 'warning', text });
-  return new Conversions(disk, root, outside, () => settingsOf(gitConfig), source, warn);
+  return new Conversions(disk, root, outside, () => settingsOf({ disk, gitDir, gitConfig }, env), source, warn);
 }
 
 /** @throws KbError E_USAGE when a setting is neither a boolean nor one of its words */
-function settingsOf(gitConfig: GitConfig): ConversionSettings {
+function settingsOf(place: StorePlace, env: NodeJS.ProcessEnv): ConversionSettings {
+  const { gitConfig } = place;
   const isWord = (key: string, word: string): boolean => gitConfig.get(key)?.toLowerCase() === word;
   const eol = gitConfig.get('core.eol')?.toLowerCase();
   const isWindows = process.platform === 'win32';
+  let lfs: ReturnType<typeof lfsFilter> | undefined;
   return {
     autoCrlf: isWord('core.autocrlf', 'input') ? 'input' : gitConfig.getBoolean('core.autocrlf', false),
     eol: eol === 'crlf' || (eol !== 'lf' && isWindows) ? 'crlf' : 'lf',
     safeCrlf: !isWord('core.safecrlf', 'warn') && gitConfig.getBoolean('core.safecrlf', false),
-    filter: (name) => OWN_FILTERS.get(name) ?? foreignFilter(gitConfig, name),
+    // kb does this one itself, whatever git is configured to run for it
+    filter: (name) => (name === 'lfs' ? (lfs ??= lfsFilter(place, env)) : foreignFilter(gitConfig, name)),
   };
 }
 

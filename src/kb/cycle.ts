@@ -28,6 +28,9 @@ import { findSavedNote, forgetSavedNotes, recordRemade, remadeAs, saveNotes } fr
 import { sealCommit } from './seal-commit.js';
 import { trackUpstream } from './track-upstream.js';
 import { writeNote } from './write-note.js';
+import { bringChangedLargeFiles, type LfsRemote } from './lfs/bring.js';
+import { leftOutFiles } from './lfs/left-out.js';
+import { lfsRemoteOf } from './lfs/kb-remote.js';
 import { mend } from './mend.js';
 import { checkedOutBranch, optional, upstreamOf, type CheckedOutBranch, type Kb, type Upstream } from './open.js';
 import { requireFreeIndex, requireNothingInTheWay, requireSafeState } from './safe-state.js';
@@ -189,6 +192,7 @@ class Cycle {
     if (this.upstream === undefined || !kb.settings.gitEnabled || (!plan.pull && !plan.push)) return this.keepLocally();
     try {
       const outcome = await this.share(this.upstream);
+      await this.catchUp();
       if (!this.isAside) recordSync(kb, undefined);
       return outcome;
     } catch (error) {
@@ -352,11 +356,39 @@ class Cycle {
   /** The files that the target brings into sight must be here before anything moves. */
   private async bringFiles(exchange: Exchange, target: Oid | undefined, source: ObjectSource): Promise<void> {
     const { kb } = this;
-    if (kb.promisor === undefined || target === undefined || this.isAside) return;
-    const changes = diffTrees(source, this.worktreeTree(), readCommit(source, target).tree);
-    const wanted = filesInSight(kb, changes).filter((oid) => !source.has(oid));
-    await exchange.bringPromised(wanted);
-    for (const oid of wanted) if (!kb.objects.has(oid)) throw kb.objects.missing(oid);
+    if (target === undefined || this.isAside) return;
+    const { tree } = readCommit(source, target);
+    const changes = diffTrees(source, this.worktreeTree(), tree);
+    if (kb.promisor !== undefined) {
+      const wanted = filesInSight(kb, changes).filter((oid) => !source.has(oid));
+      await exchange.bringPromised(wanted);
+      for (const oid of wanted) if (!kb.objects.has(oid)) throw kb.objects.missing(oid);
+    }
+    await bringChangedLargeFiles(kb, changes, {
+      tree,
+      objects: source,
+      index: () => this.safeIndex(),
+      from: () => this.lfsRemote(),
+    });
+  }
+
+  private lfsRemote(): LfsRemote | undefined {
+    return this.upstream === undefined ? undefined : lfsRemoteOf(this.kb, this.upstream, 'download');
+  }
+
+  /** What an earlier cycle could not get; whatever becomes of it, this cycle is done. */
+  private async catchUp(): Promise<void> {
+    const { kb } = this;
+    if (this.plan.operation !== 'sync' || !this.plan.pull || this.isAside) return;
+    if (leftOutFiles(kb.surroundings.disk, kb.gitDir).length === 0) return;
+    const { catchUpLargeFiles } = await import('./lfs/catch-up.js');
+    try {
+      await catchUpLargeFiles(kb, () => this.lfsRemote(), this.fence);
+    } catch (error) {
+      const known = asStorageError(error, 'put large files in their places');
+      if (!(known instanceof KbError) || known.code === 'E_LOCK_LOST') throw known;
+      kb.surroundings.report({ kind: 'warning', text: `${known.message}; next: kb sync` });
+    }
   }
 
   /** @param at where the remote branch is; undefined: nobody can ask, and what was last seen there must do */

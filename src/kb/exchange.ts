@@ -6,6 +6,9 @@ import { objectsToSend } from '../git/objects/objects-to-send.js';
 import type { FetchRequest, Remote } from '../remote/remote.js';
 import { retryDelays } from '../remote/retry.js';
 import { connect } from './connect.js';
+import { lfsRemoteOf } from './lfs/kb-remote.js';
+import { sendLargeFiles } from './lfs/send.js';
+import type { LfsOid } from '../lfs/pointer.js';
 import { deepenUntil, type DeepeningSteps } from './deepen.js';
 import { fetchObjects } from './fetch-objects.js';
 import type { Kb, Upstream } from './open.js';
@@ -45,6 +48,9 @@ export class Exchange {
   private readonly doubtful: Oid[] = [];
   /** Commits of the remote's branches that are here too, as the last look found them. */
   private there: readonly Oid[] = [];
+  /** Large files that are known to be on the remote. */
+  private readonly sent = new Set<LfsOid>();
+  private lfsRequests = 0;
   private readonly delays: Generator<number>;
 
   private constructor(
@@ -63,7 +69,7 @@ export class Exchange {
   }
 
   get requests(): number {
-    return this.remote.requests;
+    return this.remote.requests + this.lfsRequests;
   }
 
   /** The last commit whose push got no reply. */
@@ -97,7 +103,7 @@ export class Exchange {
   }
 
   /**
-   * One compare-and-swap of the remote branch (one request).
+   * One compare-and-swap of the remote branch (one request), after the large files that the commits name.
    * @param objects those of the new commits; they need not be stored yet
    * @param meanwhile work for the time in which the server is busy; must not change anything
    * @returns how many commits landed; undefined: look again, somebody was faster or no reply came
@@ -115,6 +121,15 @@ export class Exchange {
     const commits =
       from === undefined ? shortest((this.there.length === 0 ? [undefined] : this.there).map(since)) : since(from);
     const newestFirst = [...commits].reverse();
+    this.lfsRequests += await sendLargeFiles(kb, {
+      commits,
+      newest: to,
+      ref: upstream.ref,
+      objects,
+      shallow,
+      sent: this.sent,
+      remote: () => lfsRemoteOf(kb, upstream, 'upload'),
+    });
     kb.surroundings.report({
       kind: 'step',
       text: `pushing ${commits.length} ${commits.length === 1 ? 'commit' : 'commits'}`,

@@ -4,6 +4,7 @@ import type { FileMode } from '../git/objects/tree.js';
 import type { RepoPath } from '../git/paths.js';
 import { pathProblem } from '../git/worktree/path-rules.js';
 import { printable } from '../printable.js';
+import { parsePointer } from '../lfs/pointer.js';
 import type { TipView } from './tip-view.js';
 
 /** A path that a person or script gave, as a path inside the KB. @throws KbError E_USAGE */
@@ -25,9 +26,16 @@ export function existingPath(view: Pick<TipView, 'read'>, text: string): RepoPat
   return forms.find((form) => pathProblem(form) === undefined && view.read(form) !== undefined) ?? path;
 }
 
-/** @throws KbError E_USAGE: what a link points to may lie outside the KB */
-export function requireRegular(path: RepoPath, mode: FileMode): void {
+/** @throws KbError E_USAGE: what a link points to may lie outside the KB, and a pointer of Git LFS is never rewritten */
+export function requireRegular(
+  path: RepoPath,
+  { mode, data }: { readonly mode: FileMode; readonly data: Buffer },
+): void {
   if (mode === 0o120000) throw new KbError('E_USAGE', `${printable(path)} is a symlink; kb writes through none`);
+  if (parsePointer(data) === undefined) return;
+  throw new KbError('E_USAGE', `${printable(path)} is kept by Git LFS; kb changes no such file by itself`, {
+    hint: `change the file in the KB's folder, then: kb sync`,
+  });
 }
 
 /** The folder that a file is in; '' is the KB's root. */

@@ -121,7 +121,7 @@ function planAppend(view: TipView, request: NoteText, path: RepoPath): PlannedNo
       hint: `make it with: kb note --path ${path} …`,
     });
   }
-  requireRegular(path, file.mode);
+  requireRegular(path, file);
   const data = appendText(
     file.data,
     logLine(request.text, request.now),
@@ -153,7 +153,7 @@ function planReplace(view: TipView, request: NoteText, target: Extract<NoteTarge
   const path = existingPath(view, target.path);
   const file = view.read(path);
   if (file === undefined) throw new KbError('E_USAGE', `there is no note at ${printable(path)} to replace`);
-  requireRegular(path, file.mode);
+  requireRegular(path, file);
   if (target.ifMatch !== undefined && !/^[0-9a-f]{4,40}$/i.test(target.ifMatch)) {
     throw new KbError(
       'E_USAGE',

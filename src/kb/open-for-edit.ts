@@ -70,7 +70,7 @@ function readFile(kb: Kb, commit: Oid | undefined, given: string): Pick<Opened, 
       hint: 'name a file, such as inbox/idea.md',
     });
   const found = view.read(path);
-  if (found !== undefined) requireRegular(path, found.mode);
+  if (found !== undefined) requireRegular(path, found);
   const version = found === undefined ? undefined : { ...found, blob: found.blob as Oid };
   requireCommitted(kb, path, version);
   if (found === undefined && view.isTaken(folderOf(path), collisionKey(posix.basename(path))))

@@ -14,8 +14,10 @@ import { loadMerge, type MergeContents } from './merge-contents.js';
 import { countChanges, type CountedChange } from './changes.js';
 import { runCycleUnder } from './cycle.js';
 import { holdKb } from './hold.js';
+import { bringChangedLargeFiles } from './lfs/bring.js';
+import { lfsRemoteOf } from './lfs/kb-remote.js';
 import { scanLocalEdits } from './local-edits.js';
-import type { Kb } from './open.js';
+import { checkedOutBranch, upstreamOf, type Kb } from './open.js';
 import { lookAtFile } from './run/snapshot.js';
 
 const SAVED = 'refs/kb/stash/';
@@ -75,6 +77,13 @@ export async function restoreSaved(kb: Kb, request: RestoreRequest): Promise<Res
     const applied = applyChanges(staged, now, changes, { policy: request.onConflict, mark }, await loadMergeOfKnown());
     if (applied.conflicts.length > 0) throw inTheWay(ref, applied.conflicts);
     const difference = diffTrees(staged, now, applied.tree);
+    const upstream = upstreamOf(kb, checkedOutBranch(kb).name);
+    await bringChangedLargeFiles(kb, difference, {
+      tree: applied.tree,
+      objects: staged,
+      index: () => GitIndex.read(kb.surroundings.disk, kb.gitDir),
+      from: () => (upstream === undefined ? undefined : lfsRemoteOf(kb, upstream, 'download')),
+    });
     hold.assertHeld();
     kb.worktree.apply(difference, staged, { keepOthers: true, alsoLeftOut: true });
     return {

@@ -7,6 +7,7 @@ import { compareWithTracking } from './ahead-behind.js';
 import { connect } from './connect.js';
 import { lookAtClone, type Cloning } from './clone-record.js';
 import { readLastSync, type LastSync } from './last-sync.js';
+import { leftOutFiles } from './lfs/left-out.js';
 import { scanLocalEdits, type LocalEdit } from './local-edits.js';
 import { openKb, upstreamOf, type Kb, type OpenRequest } from './open.js';
 import { countFilesHere } from './sparse.js';
@@ -42,6 +43,8 @@ export interface Status {
   readonly sparse: readonly string[] | null;
   readonly changes: readonly LocalEdit[];
   readonly conflicts: readonly string[];
+  /** Large files (Git LFS) whose content could not be had: the pointer lies there until a sync brings it. */
+  readonly lfsMissing: readonly string[];
   /** Files of the last commit that are here; without those that a sparse checkout leaves out. */
   readonly fileCount: number;
   readonly lock: StatusLock;
@@ -90,6 +93,7 @@ export async function readStatus(kb: Kb, request: StatusRequest): Promise<Status
     sparse: kb.worktree.settings.cone?.().folders ?? null,
     changes: scanLocalEdits(kb, index, head.oid),
     conflicts: [...new Set([...index.unmergedPaths(), ...(lastSync?.conflicts ?? [])])],
+    lfsMissing: leftOutFiles(disk, kb.gitDir),
     fileCount: countFilesHere(kb, index),
     lock: describeLock(kb),
     queue: readQueue(kb),

@@ -19,6 +19,8 @@ import { holdKb, type Hold } from './hold.js';
 import { mend } from './mend.js';
 import { upstreamOf, type Kb, type Upstream } from './open.js';
 import { requireNotElsewhere } from './other-worktree.js';
+import { bringChangedLargeFiles } from './lfs/bring.js';
+import { lfsRemoteOf } from './lfs/kb-remote.js';
 import { bringFiles, withPromised } from './promised-objects.js';
 import { takeSnapshot } from './run/snapshot.js';
 import { requireNothingInTheWay, requireSafeState } from './safe-state.js';
@@ -126,6 +128,12 @@ class Switching {
     await bringFiles(kb, treeOf(kb, head.oid), treeOf(kb, commit));
     const plan = await withPromised(kb, () => this.plan(index, head.oid, commit));
     const upstream = upstreamOf(kb, request.branch);
+    await bringChangedLargeFiles(kb, diffTrees(kb.objects, plan.fromFiles, plan.toFiles), {
+      tree: plan.toFiles,
+      objects: kb.objects,
+      index: () => index,
+      from: () => (upstream === undefined ? undefined : lfsRemoteOf(kb, upstream, 'download')),
+    });
     if (isNew && upstream !== undefined) trackUpstream(kb, request.branch, upstream);
     const createdFrom = request.create || upstream === undefined ? 'HEAD' : shortName(upstream.tracking);
     switchFiles(

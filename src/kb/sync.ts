@@ -11,6 +11,7 @@ import type { ConflictPolicy, Settled } from './apply-changes.js';
 import { connect } from './connect.js';
 import type { CycleOutcome, CyclePlan } from './cycle.js';
 import { runCycle } from './group-commit.js';
+import { leftOutFiles } from './lfs/left-out.js';
 import { collectEdits, scanLocalEdits } from './local-edits.js';
 import { checkedOutBranch, optional, upstreamOf, type Kb } from './open.js';
 import { noBranch, pinOf } from './pinned.js';
@@ -42,6 +43,8 @@ export interface SyncResult {
   /** Files that could not be merged, and what `onConflict` made of them. */
   readonly conflicts: readonly Settled[];
   readonly changes: readonly FileChange[];
+  /** Large files (Git LFS) whose content could not be had: the pointer lies there. */
+  readonly lfsMissing: readonly string[];
   readonly requests: number;
   readonly waitedMs: number;
   readonly durationMs: number;
@@ -86,6 +89,7 @@ export async function sync(kb: Kb, request: SyncRequest): Promise<SyncResult> {
     merged: outcome.merged,
     conflicts: outcome.settled,
     changes: describeChanges(outcome.changes),
+    lfsMissing: leftOutFiles(kb.surroundings.disk, kb.gitDir),
     requests: outcome.requests,
     waitedMs: outcome.waitedMs,
     durationMs: Math.round(clock.monotonic() - start),
@@ -106,6 +110,7 @@ function stayPinned(kb: Kb): SyncResult {
     merged: [],
     conflicts: [],
     changes: [],
+    lfsMissing: leftOutFiles(kb.surroundings.disk, kb.gitDir),
     requests: 0,
     waitedMs: 0,
     durationMs: 0,

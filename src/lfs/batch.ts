@@ -137,7 +137,8 @@ const LONGEST_HEADER = 16_384;
 const OWN_HEADERS = /^(host|connection|keep-alive|content-length|expect|te|trailer|upgrade|proxy-.*)$/i;
 const SECRET_HEADERS = /auth|token|key|secret|signature|cookie/i;
 
-function readHeaders(said: unknown): Record<string, string> {
+/** @throws KbError E_NETWORK for what is no header */
+export function readHeaders(said: unknown): Record<string, string> {
   const headers = Object.entries(asRecord(said) ?? {});
   if (headers.length > MOST_HEADERS) throw badAction('too many headers');
   const kept: Record<string, string> = {};

@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer';
-import { LARGEST_TEXT_BYTES } from './content-kind.js';
+import { isPointer, LARGEST_TEXT_BYTES } from './content-kind.js';
 
 export type LineEnds = 'lf' | 'crlf' | 'mixed' | 'none';
 
@@ -15,13 +15,13 @@ export type Encoding = 'utf8' | 'latin1';
 const BYTE_ORDER_MARK = '\uFEFF';
 
 /**
- * How the bytes of all versions may be read as one kind of text. `binary`: a NUL anywhere, or too large. `utf8`: all
+ * How the bytes of all versions may be read as one kind of text. `binary`: a NUL anywhere, too large, or Git LFS's. `utf8`: all
  * of them are. `latin1`: none of those with bytes above 0x7f is UTF-8, so that each byte stands for itself; the lines
  * of such files can be told apart, their words cannot. `encoding`: one is UTF-8 and another one is not, or they are
  * marked as UTF-16: a merge would mix two encodings in one file.
  */
 export function commonEncoding(versions: readonly Buffer[]): Encoding | 'binary' | 'encoding' {
-  if (versions.some((data) => data.length > LARGEST_TEXT_BYTES || data.includes(0))) return 'binary';
+  if (versions.some((data) => data.length > LARGEST_TEXT_BYTES || data.includes(0) || isPointer(data))) return 'binary';
   if (versions.every((data) => isUtf8(data))) return 'utf8';
   if (versions.some(isMarkedUtf16)) return 'encoding';
   const isMixed = versions.some((data) => isUtf8(data) && data.some((byte) => byte > 0x7f));

@@ -54,7 +54,9 @@ export function sshProgram(env: NodeJS.ProcessEnv, settings: SshSettings): SshPr
 
 export interface SshCall {
   readonly address: SshAddress;
-  readonly service: 'git-upload-pack' | 'git-receive-pack';
+  readonly service: 'git-upload-pack' | 'git-receive-pack' | 'git-lfs-authenticate';
+  /** What follows the path. */
+  readonly argument?: 'download' | 'upload';
   /** Ask the server for this version of the protocol, where ssh can pass it on. */
   readonly protocolVersion?: 2;
   /** Nobody is there to answer a question: ssh must fail instead of waiting for ever. */
@@ -71,7 +73,7 @@ export function sshCommandLine(
   settings: SshSettings,
   call: SshCall,
 ): CommandLine {
-  const { address, service, protocolVersion, batch } = call;
+  const { address, service, argument, protocolVersion, batch } = call;
   const options: string[] = [];
   if (variant === 'ssh') {
     if (protocolVersion !== undefined) options.push('-o', 'SendEnv=GIT_PROTOCOL');
@@ -86,10 +88,12 @@ export function sshCommandLine(
     }
     options.push(variant === 'ssh' ? '-p' : '-P', String(address.port));
   }
-  const remoteProgram = (service === 'git-upload-pack' ? settings.uploadPack : settings.receivePack) ?? service;
+  const programs = { 'git-upload-pack': settings.uploadPack, 'git-receive-pack': settings.receivePack };
+  const remoteProgram = (service === 'git-lfs-authenticate' ? undefined : programs[service]) ?? service;
+  const words = [remoteProgram, shellQuote(address.path), ...(argument === undefined ? [] : [argument])];
   return {
     program: front.program,
-    args: [...front.args, ...options, destinationOf(address), `${remoteProgram} ${shellQuote(address.path)}`],
+    args: [...front.args, ...options, destinationOf(address), words.join(' ')],
   };
 }
 

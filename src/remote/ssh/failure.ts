@@ -136,6 +136,15 @@ const MEANINGS: readonly Meaning[] = [
     what: ({ displayUrl, stderr }) => `${displayUrl} is busy${saying(stderr)}`,
   },
   {
+    kind: 'no-lfs',
+    pattern:
+      /git-lfs-authenticate['"]?(?:: (?:command )?not found|[^\r\n]*(?:not allowed|unknown|invalid|disallowed))|(?:unknown|invalid|disallowed|unrecognized) command[^\r\n]*git-lfs-authenticate/i,
+    code: 'E_NETWORK',
+    what: ({ displayUrl }) => `the host of ${displayUrl} does not say over ssh where its large files are (Git LFS)`,
+    hint: () => 'name the LFS server: git config lfs.url https://HOST/PATH.git/info/lfs',
+    retryable: false,
+  },
+  {
     kind: 'read-only',
     pattern:
       /marked as read[- ]only|Permission to \S+ denied|deploy key[^\r\n]*(?:read|push|write)|not allowed to (?:push|upload)|Unauthorized[^\r\n]*|access denied[^\r\n]*|write access[^\r\n]*not granted|DENIED by[^\r\n]*|You do not have permission[^\r\n]*|insufficient permission/i,
@@ -170,7 +179,8 @@ const MEANINGS: readonly Meaning[] = [
 export function sshError(failure: SshFailure): KbError {
   const { displayUrl, programName, exitCode, stderr } = failure;
   // 127 is the shell's word for a program that it has not found; of a server's shell it comes with the name of git's.
-  if (exitCode === 127 && !/git-(upload|receive)-pack/.test(stderr)) return missingProgram(programName, undefined);
+  if (exitCode === 127 && !/git-(upload-pack|receive-pack|lfs-authenticate)/.test(stderr))
+    return missingProgram(programName, undefined);
   for (const { pattern, code, what, hint, retryable, kind } of MEANINGS) {
     const match = pattern.exec(stderr);
     if (match === null) continue;

@@ -32,6 +32,7 @@ const HEALTHY: Status = {
   sparse: null,
   changes: [],
   conflicts: [],
+  lfsMissing: [],
   fileCount: 1,
   lock: { held: false, holder: null, stale: false },
   queue: [],
