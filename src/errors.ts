@@ -15,7 +15,7 @@ const TABLE = {
     retryable: false,
     hint: 'set KB_GIT_AUTH_TOKEN to a token that may read and write this repository',
   },
-  E_CONFLICT: { exitCode: 5, retryable: false, hint: 'compare both versions and edit the file, then: kb sync' },
+  E_CONFLICT: { exitCode: 5, retryable: false, hint: 'see both versions: kb conflicts; decide with: kb resolve' },
   E_LOCK_TIMEOUT: { exitCode: 6, retryable: true, hint: 'wait longer with --lock-timeout, or look with: kb status' },
   E_UNSAFE_STATE: { exitCode: 7, retryable: false, hint: 'look with: kb status' },
   E_NO_KB: { exitCode: 8, retryable: false, hint: 'make one with: kb clone URL, or name one with --kb DIR' },

@@ -81,10 +81,7 @@ export default class Edit extends KbCommand {
       this.terminal.report({ kind: 'warning', text: where });
       return error;
     }
-    const hint =
-      error.code === 'E_CONFLICT'
-        ? `${where}: bring it together with theirs in: kb edit ${path}`
-        : `${where}; ${error.hint}`;
+    const hint = error.code === 'E_CONFLICT' ? `${error.hint}; ${where} too` : `${where}; ${error.hint}`;
     const { code, message, retryable, details } = error;
     return new KbError(code, message, { hint, retryable, details: { ...details, file: copy.file }, cause: error });
   }

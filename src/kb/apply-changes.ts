@@ -5,12 +5,16 @@ import { findEntry, type FileMode, type Leaf, type TreeEntry } from '../git/obje
 import type { TreeChange } from '../git/objects/tree-diff.js';
 import { editTree } from '../git/objects/tree-edit.js';
 import type { RepoPath } from '../git/paths.js';
+import type { Verdict } from './conflicts/decide.js';
+import type { Sides as Versions } from './conflicts/record.js';
 import type { MergeContents } from './merge-contents.js';
 
 export interface Conflict {
   readonly path: RepoPath;
   readonly reason:
     'overlap' | 'binary' | 'encoding' | 'deleted_remotely' | 'deleted_locally' | 'type' | 'file_and_folder';
+  /** The blob that both sides started from; null: there was none. */
+  readonly base: Oid | null;
   /** The blob with the local version; null: deleted. */
   readonly local: Oid | null;
   /** The blob with the remote's version; null: deleted. */
@@ -24,11 +28,14 @@ export interface ConflictRules {
   readonly policy: ConflictPolicy;
   /** Marks the copy's name: `NAME (conflict DATE HOST).md`. */
   readonly mark: string;
+  /** What a person has decided about a file, with the policy `fail`; undefined: nothing yet. */
+  readonly decide?: (versions: Versions) => Verdict | undefined;
 }
 
 /** A conflict that was settled by the policy. */
 export interface Settled extends Conflict {
-  readonly kept: 'ours' | 'theirs' | 'both';
+  /** `edited`: what a person has made of both. */
+  readonly kept: 'ours' | 'theirs' | 'both' | 'edited';
   /** Where the local version went, with `both`. */
   readonly copy?: RepoPath;
 }
@@ -45,6 +52,8 @@ export interface Applied {
   readonly merged: readonly MergedFile[];
   /** Left open: nothing was applied then. */
   readonly conflicts: readonly Conflict[];
+  /** The versions of the same files. */
+  readonly versions: readonly Versions[];
   readonly settled: readonly Settled[];
 }
 
@@ -62,7 +71,12 @@ export function applyChanges(
   rules: ConflictRules,
   merge: MergeContents,
 ): Applied {
-  const open: { readonly conflict: Conflict; readonly local: Leaf | undefined }[] = [];
+  const open: Open[] = [];
+  const meet = (path: RepoPath, reason: Conflict['reason'], [base, local, remote]: (Leaf | undefined)[]): void => {
+    const oids = { base: base?.oid ?? null, local: local?.oid ?? null, remote: remote?.oid ?? null };
+    const versions = { path, base: asLeaf(base), ours: asLeaf(local), theirs: asLeaf(remote) };
+    open.push({ conflict: { path, reason, ...oids }, local, versions });
+  };
   const merged: MergedFile[] = [];
 
   const removals = new Map<RepoPath, null>();
@@ -70,7 +84,7 @@ export function applyChanges(
     if (after !== undefined) continue;
     const current = findEntry(staged, onto, path);
     if (isFile(current) && !sameLeaf(current, before)) {
-      open.push({ conflict: { path, reason: 'deleted_locally', local: null, remote: current.oid }, local: undefined });
+      meet(path, 'deleted_locally', [before, undefined, current]);
     } else if (isFile(current)) removals.set(path, null);
   }
   const cleared = editTree(staged, onto, removals);
@@ -80,26 +94,42 @@ export function applyChanges(
     if (after === undefined) continue;
     const current = findEntry(staged, cleared, path);
     if ((current !== undefined && !isFile(current)) || hasFileAbove(staged, cleared, path)) {
-      open.push({ conflict: { path, reason: 'file_and_folder', local: after.oid, remote: null }, local: after });
+      meet(path, 'file_and_folder', [before, after, undefined]);
     } else if (sameLeaf(current, before)) edits.set(path, after);
     else if (!sameLeaf(current, after)) {
       const outcome = mergeLeaf(staged, { path, before, remote: current, local: after }, merge);
-      if ('reason' in outcome) {
-        const conflict = { path, reason: outcome.reason, local: after.oid, remote: current?.oid ?? null };
-        open.push({ conflict, local: after });
-      } else {
+      if ('reason' in outcome) meet(path, outcome.reason, [before, after, current]);
+      else {
         edits.set(path, outcome.leaf);
         merged.push({ path, rules: outcome.rules });
       }
     }
   }
-  if (open.length > 0 && rules.policy === 'fail') {
-    return { tree: onto, merged: [], conflicts: open.map(({ conflict }) => conflict), settled: [] };
+  const verdicts = open.map(({ versions }) => (rules.policy === 'fail' ? rules.decide?.(versions) : undefined));
+  if (rules.policy === 'fail' && verdicts.includes(undefined)) {
+    const [conflicts, versions] = [open.map(({ conflict }) => conflict), open.map((one) => one.versions)];
+    return { tree: onto, merged: [], conflicts, versions, settled: [] };
   }
   const isFree = (path: RepoPath): boolean => findEntry(staged, cleared, path) === undefined && !edits.has(path);
   const copyTo = (path: RepoPath): RepoPath => copyPath(path, rules.mark, hasFileAbove(staged, cleared, path), isFree);
-  const settled = open.map(({ conflict, local }) => settle(conflict, local, rules.policy, edits, copyTo));
-  return { tree: editTree(staged, cleared, edits), merged, conflicts: [], settled };
+  const settled = open.map(({ conflict, local }, at): Settled => {
+    const verdict = verdicts[at];
+    if (verdict?.kind !== 'put') return settle(conflict, local, verdict?.policy ?? rules.policy, edits, copyTo);
+    edits.set(conflict.path, verdict.leaf);
+    return { ...conflict, kept: verdict.choice === 'edit' ? 'edited' : verdict.choice };
+  });
+  return { tree: editTree(staged, cleared, edits), merged, conflicts: [], versions: [], settled };
+}
+
+/** A file that could not be merged. */
+interface Open {
+  readonly conflict: Conflict;
+  readonly local: Leaf | undefined;
+  readonly versions: Versions;
+}
+
+function asLeaf(entry: Leaf | undefined): Leaf | null {
+  return entry === undefined ? null : { mode: entry.mode, oid: entry.oid };
 }
 
 /**

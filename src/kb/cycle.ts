@@ -19,7 +19,8 @@ import { ALL_AT_ONCE } from './deepen.js';
 import { Exchange, type Sight } from './exchange.js';
 import { hasRoomToSpare } from './free-space.js';
 import type { Hold } from './hold.js';
-import { integrate, type Integrated } from './integrate.js';
+import { forgetSyncConflict, openDecisions, recordSyncConflict, type Decisions } from './conflicts/of-sync.js';
+import { integrate, Unmerged, type Integrated } from './integrate.js';
 import { blobsToIntegrate, filesInSight, withPromised } from './promised-objects.js';
 import { recordSync } from './last-sync.js';
 import type { NoteEntry } from './note-entry.js';
@@ -63,6 +64,8 @@ export interface CyclePlan {
   readonly branch?: RefName;
   /** What becomes of files that cannot be merged. Default: the cycle stops. */
   readonly onConflict?: ConflictPolicy;
+  /** What `collect` gave is put away by the caller where the cycle fails. */
+  readonly putsEditsAway?: boolean;
   /** Makes a commit of local edits; undefined: there are none. Called once. */
   readonly collect?: (under: {
     branch: CheckedOutBranch;
@@ -151,6 +154,8 @@ class Cycle {
   private readonly fence: () => void;
   private edits: CollectedEdits | undefined;
   private backedUp: Oid | undefined;
+  /** What people have decided about files in conflict. */
+  private decisions: Decisions | undefined;
   private hasJournal = false;
   /** The objects of what was pushed last: stored while that is under way, or else before anything names them. */
   private inPush: StagedObjects | undefined;
@@ -194,14 +199,27 @@ class Cycle {
       const outcome = await this.share(this.upstream);
       await this.catchUp();
       if (!this.isAside) recordSync(kb, undefined);
+      forgetSyncConflict(kb, this.branch.ref, this.who);
       return outcome;
     } catch (error) {
-      const known = asStorageError(error, `finish kb ${plan.operation}`);
+      const unmerged = error instanceof Unmerged && this.isOwnConflict() ? this.writeDown(error) : error;
+      const known = asStorageError(unmerged, `finish kb ${plan.operation}`);
       if (known instanceof KbError && !this.isAside) recordSync(kb, known);
       this.leaveEditsAsTheyAre(known);
       if (known instanceof KbError && this.mustBeSaved(known)) throw await this.savedLocally(known);
       throw known;
     }
+  }
+
+  /** What the caller puts away when the cycle fails, is to be found there and not in the files. */
+  private isOwnConflict(): boolean {
+    const hasEdits = this.edits !== undefined && this.edits.commit !== this.branch.commit;
+    return !(hasEdits && this.plan.putsEditsAway === true);
+  }
+
+  private writeDown(error: Unmerged): KbError {
+    const { kb, branch, who, identities } = this;
+    return recordSyncConflict(kb, { branch: branch.ref, who, committer: identities.committer }, error);
   }
 
   /**
@@ -448,7 +466,7 @@ class Cycle {
     const { objects } = this.kb;
     const changes = this.changesTo(objects, tip);
     this.followLanding(exchange, tip, () => this.batch?.settlePushed(landed));
-    const together = { tip, pulled: 0, merged: [], settled: [], rewritten: false };
+    const together = { tip, pulled: 0, merged: [], settled: [], rewritten: false, keepsLocal: true };
     const edited = this.pushed.get(landed);
     const done = { staged: new StagedObjects(objects), together, edited, target: tip, changes };
     return this.outcome(done, { landed: true, pushed: 1 });
@@ -467,6 +485,7 @@ class Cycle {
     const { kb } = this;
     const staged = new StagedObjects(kb.objects);
     this.remade.clear();
+    this.decisions = (this.plan.onConflict ?? 'fail') === 'fail' ? await openDecisions(kb, this.branch.ref) : undefined;
     const together = await integrate({
       staged,
       shallow: kb.shallow(),
@@ -484,7 +503,12 @@ class Cycle {
       tracking: known,
       committer: this.identities.committer,
       seal: (commit) => sealCommit(kb, commit),
-      conflicts: { policy: this.plan.onConflict ?? 'fail', mark: this.conflictMark() },
+      conflicts: {
+        policy: this.plan.onConflict ?? 'fail',
+        mark: this.conflictMark(),
+        decide: (versions) => this.decisions?.verdict(staged, versions),
+      },
+      onReplayGivenUp: () => this.remade.clear(),
       hasLanded: (commit, theirs) => this.hasLandedRemade(commit, remote) || this.isAmong(theirs, commit),
       onReplayed: (commit, as) => this.noteReplayed(commit, as),
       remake: (commit, tip) => this.remakeSaved(commit, tip),
@@ -494,7 +518,8 @@ class Cycle {
     }
     // What gave way to the remote's version is in no history any more: it gets a name.
     const local = this.edits?.commit ?? this.branch.commit;
-    if (local !== undefined && together.settled.some(({ kept }) => kept === 'theirs')) {
+    const isGone = !together.keepsLocal && together.settled.some(({ kept }) => kept === 'theirs');
+    if (local !== undefined && isGone) {
       this.backUp(local, "local edits gave way to the remote's");
     }
     return this.planEdit(staged, together);
@@ -596,7 +621,7 @@ class Cycle {
   /** The changes to the work tree that the target means. @throws KbError E_UNSAFE_STATE when something is in their way */
   private requireRoom(staged: StagedObjects, target: Oid): readonly TreeChange[] {
     const changes = this.changesTo(staged, target);
-    if (!this.isAside) requireNothingInTheWay(this.kb, changes, this.safeIndex());
+    if (!this.isAside) requireNothingInTheWay(this.kb, changes, this.safeIndex(), this.edits?.entries);
     return changes;
   }
 
@@ -697,7 +722,7 @@ class Cycle {
     this.remade.clear(); // local commits stay as they are
     if (this.isNowhere(undefined)) this.start ??= startAsLastSeen(this.kb, this.upstream);
     const tip = this.localTip;
-    const together = { tip, pulled: 0, merged: [], settled: [], rewritten: false };
+    const together = { tip, pulled: 0, merged: [], settled: [], rewritten: false, keepsLocal: true };
     // Nobody is asked here: what was left with the remote cannot be had.
     const next = await withPromised(
       this.kb,

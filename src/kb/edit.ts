@@ -1,12 +1,15 @@
 import type { Identities } from '../config/identity.js';
 import { isKbError, KbError } from '../errors.js';
-import type { Oid } from '../git/ids.js';
+import { asOid, branchRef, type Oid } from '../git/ids.js';
 import { hashObject } from '../git/objects/object.js';
 import type { Leaf } from '../git/objects/tree.js';
 import { editTree } from '../git/objects/tree-edit.js';
 import type { RepoPath } from '../git/paths.js';
 import { printable } from '../printable.js';
+import { treeOf } from './advance.js';
 import { describeChanges, type FileChange } from './changes.js';
+import { recordEditConflict } from './conflicts/of-edit.js';
+import { nameOfVersion } from './conflicts/record.js';
 import type { Tip } from './cycle.js';
 import { runCycle } from './group-commit.js';
 import { loadMerge, type MergeContents } from './merge-contents.js';
@@ -15,6 +18,7 @@ import { upstreamOf, type Kb } from './open.js';
 import { openForEdit, type Opened } from './open-for-edit.js';
 import { permalink } from './permalink.js';
 import { findBarrier, findOtherSpelling } from './place.js';
+import { leafAt } from './run/snapshot.js';
 import { sealCommit } from './seal-commit.js';
 import { openTipView } from './tip-view.js';
 
@@ -127,8 +131,7 @@ async function land(kb: Kb, request: EditRequest, opened: Opened, edited: Buffer
   /** @param commit that the cycle ended with; what could not be put into it is stored before anybody is told where it is */
   const requireMerged = (commit: unknown): void => {
     if (last.conflict === undefined || made.has(commit)) return;
-    kb.objects.writeLoose('blob', edited);
-    throw last.conflict;
+    throw keepConflict(kb, opened, edited, last.conflict);
   };
   const push = request.push && kb.settings.autoPush;
   const outcome = await runCycle(kb, { operation: 'edit', pull: true, push, edit }).catch((error: unknown) => {
@@ -169,7 +172,6 @@ function mergeUpon(
   const conflict = (reason: EditConflictReason): KbError => {
     const ours = hashObject('blob', edited);
     return new KbError('E_CONFLICT', `${printable(path)} was not changed: ${CONFLICTS[reason]}`, {
-      hint: `your version is kept as blob ${ours.slice(0, 10)}; bring it together with theirs: kb edit ${printable(path)}`,
       details: { path, reason, base: version?.blob ?? null, ours, theirs: theirs?.blob ?? null },
     });
   };
@@ -178,6 +180,24 @@ function mergeUpon(
   if (merge.kind === 'conflict') return conflict(merge.reason);
   if (theirs === undefined && findOtherSpelling(files, path) !== undefined) return conflict('taken');
   return merge;
+}
+
+/** What could not be put into the branch gets a name before anybody is told where it is. */
+function keepConflict(kb: Kb, { path, version, branch }: Opened, edited: Buffer, conflict: KbError): KbError {
+  const ours: Leaf = { mode: version?.mode ?? 0o100644, oid: kb.objects.writeLoose('blob', edited) };
+  const base = version === undefined ? null : { mode: version.mode, oid: asOid(version.blob) };
+  const head = kb.refs.resolve(branchRef(branch));
+  const theirs = head === undefined ? null : leafAt(kb.objects, treeOf(kb, head), path);
+  const sides = { path, base, ours, theirs };
+  const reason = String(conflict.details['reason']);
+  const ref = recordEditConflict(kb, branchRef(branch), { ...sides, reason });
+  const name = nameOfVersion(ref, 'ours', path);
+  const { code, message, details } = conflict;
+  return new KbError(code, `${message}; your version is kept as ${name}`, {
+    hint: `bring it together with theirs: kb resolve ${printable(path)} --edit; see both: kb conflicts`,
+    details: { ...details, ref },
+    cause: conflict,
+  });
 }
 
 const CONFLICTS: Readonly<Record<EditConflictReason, string>> = {

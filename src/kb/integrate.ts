@@ -7,7 +7,8 @@ import type { StagedObjects } from '../git/objects/staged.js';
 import { diffTrees } from '../git/objects/tree-diff.js';
 import type { RepoPath } from '../git/paths.js';
 import { applyChanges, type Conflict, type ConflictRules, type MergedFile, type Settled } from './apply-changes.js';
-import { loadMerge, type MergeContents } from './merge-contents.js';
+import type { Sides } from './conflicts/record.js';
+import { loadMerge, mergeByLines, type MergeContents } from './merge-contents.js';
 
 export interface IntegrateRequest {
   readonly staged: StagedObjects;
@@ -28,7 +29,10 @@ export interface IntegrateRequest {
   readonly seal?: (commit: Commit) => Buffer;
   /** How two versions of a file become one. Default: with every rule for notes. */
   readonly merge?: MergeContents;
-  /** Default: a conflict stops everything. */
+  /**
+   * Default: a conflict stops everything. With `decide`, local commits of which one cannot be replayed are merged as a
+   * whole, so that what has to be decided is the last version of each file and not one version a commit.
+   */
   readonly conflicts?: ConflictRules;
   /**
    * Whether the edit of a local commit is in the remote branch under another id.
@@ -37,6 +41,8 @@ export interface IntegrateRequest {
   readonly hasLanded?: (commit: Oid, theirs: readonly Oid[]) => boolean;
   /** Told of each local commit that goes on under another id. */
   readonly onReplayed?: (commit: Oid, as: Oid) => void;
+  /** Told when that was in vain: the local commits go on as they are. */
+  readonly onReplayGivenUp?: () => void;
   /** Makes the edit of a local commit again upon the tip, where its text can't simply be merged; undefined: unknown. */
   readonly remake?: (commit: Oid, tip: { commit: Oid; tree: Oid; staged: StagedObjects }) => Promise<Oid | undefined>;
 }
@@ -54,6 +60,31 @@ export interface Integrated {
   readonly settled: readonly Settled[];
   /** The remote branch no longer holds what it held when last seen: its history was rewritten there. */
   readonly rewritten: boolean;
+  /** The local commits are in the tip's history as they were. */
+  readonly keepsLocal: boolean;
+}
+
+/** Local and remote work that a person has to bring together. Nothing was changed. */
+export class Unmerged extends KbError {
+  constructor(
+    readonly versions: readonly Sides[],
+    readonly conflicts: readonly Conflict[],
+    sides: { readonly remote: Oid; readonly local: Oid },
+    where = '',
+  ) {
+    const names = conflicts.slice(0, 3).map((conflict) => conflict.path);
+    const more = conflicts.length > 3 ? ` and ${conflicts.length - 3} more` : '';
+    const [first = 'PATH'] = names;
+    super('E_CONFLICT', `local and remote edits overlap in ${names.join(', ')}${more}${where}; nothing was changed`, {
+      hint: `see both versions: kb conflicts; decide with: kb resolve ${wordOf(first)} --ours|--theirs|--both|--edit; or keep both: kb sync --on-conflict copy`,
+      details: { conflicts, ...sides },
+    });
+  }
+}
+
+/** As a shell takes it for one word. */
+function wordOf(path: string): string {
+  return /^[\w./@:+,-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`;
 }
 
 /**
@@ -64,7 +95,7 @@ export interface Integrated {
  */
 export async function integrate(request: IntegrateRequest): Promise<Integrated> {
   const { staged, shallow, local, remote, tracking } = request;
-  const nothing = { pulled: 0, merged: [], settled: [], rewritten: false };
+  const nothing = { pulled: 0, merged: [], settled: [], rewritten: false, keepsLocal: true };
   if (remote === undefined || local === remote) return { ...nothing, tip: local ?? remote };
   if (local === undefined)
     return { ...nothing, tip: remote, pulled: commitsSince(staged, undefined, remote, shallow).commits.length };
@@ -82,10 +113,69 @@ export async function integrate(request: IntegrateRequest): Promise<Integrated> 
   const fork = rewritten ? tracking : bases[0];
   if (fork === local) return { ...nothing, tip: remote, pulled, rewritten };
   const own = commitsSince(staged, fork, local, known);
+  const sides = { local, remote, base: bases[0] };
   const done = own.hasMerges
-    ? await mergeOnto(within, local, remote, bases[0])
-    : await replayOnto(within, own.commits, remote, bases[0]);
+    ? await mergeOnto(within, sides)
+    : await replayOrMerge(within, { ...sides, fork, own: own.commits, rewritten });
   return { ...done, pulled, rewritten };
+}
+
+type Done = Pick<Integrated, 'tip' | 'merged' | 'settled' | 'keepsLocal'>;
+
+interface MergeSides {
+  readonly local: Oid;
+  readonly remote: Oid;
+  readonly base: Oid | undefined;
+}
+
+/**
+ * Local commits go onto the remote's tip one by one. Where one of them cannot, and somebody may decide, all of them go
+ * on as they are, in one merge commit: both versions of what was decided stay in the branch's history.
+ */
+async function replayOrMerge(
+  request: IntegrateRequest,
+  sides: MergeSides & { readonly fork: Oid | undefined; readonly own: readonly Oid[]; readonly rewritten: boolean },
+): Promise<Done> {
+  const { local, remote, base, fork, own, rewritten } = sides;
+  try {
+    return { ...(await replayOnto(request, own, remote, base)), keepsLocal: false };
+  } catch (error) {
+    if (!(error instanceof Unmerged) || request.conflicts?.decide === undefined) throw error;
+    request.onReplayGivenUp?.();
+    const at = own.indexOf(error.details['local'] as Oid);
+    const where = own.length > 1 ? commitName(request.staged, own[at], at + 1, own.length) : '';
+    const theirs = commitsSince(request.staged, base, remote, request.shallow).commits;
+    const tree = treeNotLanded(request, own, fork, theirs);
+    // What the remote has dropped from its history is not brought back.
+    return mergeOnto(request, { local, remote, base: fork }, { where, tree, isAlone: rewritten });
+  }
+}
+
+/** `, met in the 3rd of 120 local commits …`: of many commits a person must know which. */
+function commitName(source: ObjectSource, oid: Oid | undefined, number: number, count: number): string {
+  if (oid === undefined) return '';
+  const [title = ''] = readCommit(source, oid).message.split('\n');
+  return ` (first in local commit ${number} of ${count}, ${oid.slice(0, 10)} ${JSON.stringify(title.slice(0, 60))})`;
+}
+
+/** The local tree without the edits that are on the remote under other ids: merged again, they would be there twice. */
+function treeNotLanded(
+  { staged, shallow, hasLanded }: IntegrateRequest,
+  own: readonly Oid[],
+  fork: Oid | undefined,
+  theirs: readonly Oid[],
+): Oid | undefined {
+  if (hasLanded === undefined || !own.some((oid) => hasLanded(oid, theirs))) return undefined;
+  let tree = fork === undefined ? EMPTY_TREE : readCommit(staged, fork).tree;
+  for (const oid of own) {
+    if (hasLanded(oid, theirs)) continue;
+    const commit = readCommit(staged, oid);
+    const changes = diffTrees(staged, parentTree(staged, commit, shallow.has(oid)), commit.tree);
+    const applied = applyChanges(staged, tree, changes, STOP, mergeByLines);
+    if (applied.conflicts.length > 0) return undefined; // built upon what has landed: it cannot be taken out
+    tree = applied.tree;
+  }
+  return tree;
 }
 
 /**
@@ -132,7 +222,7 @@ async function replayOnto(
   commits: readonly Oid[],
   onto: Oid,
   base: Oid | undefined,
-): Promise<Pick<Integrated, 'tip' | 'merged' | 'settled'>> {
+): Promise<Omit<Done, 'keepsLocal'>> {
   const { staged, seal = serializeCommit } = request;
   const merge = request.merge ?? (await loadMerge());
   const merged = new MergedFiles();
@@ -149,7 +239,8 @@ async function replayOnto(
       staged,
       tree,
       diffTrees(staged, before, commit.tree),
-      request.conflicts ?? STOP,
+      // what is decided is decided about the last version of a file
+      { ...(request.conflicts ?? STOP), decide: () => undefined },
       merge,
     );
     // A note that is known is made again rather than put together by a rule: an append stays an append.
@@ -161,7 +252,10 @@ async function replayOnto(
       tree = readCommit(staged, tip).tree;
       continue;
     }
-    if (applied.conflicts.length > 0) throw conflictError(applied.conflicts, onto, oid);
+    if (applied.conflicts.length > 0) {
+      const where = commits.length > 1 ? commitName(staged, oid, commits.indexOf(oid) + 1, commits.length) : '';
+      throw new Unmerged(applied.versions, applied.conflicts, { remote: onto, local: oid }, where);
+    }
     merged.add(applied.merged);
     settled.push(...applied.settled);
     if (applied.tree === tree) continue; // the remote has this change already: an empty commit tells nobody anything
@@ -230,15 +324,18 @@ class SamePatch {
   }
 }
 
+/**
+ * @param how where a replay had to stop; the tree that stands for the local side; and whether the local commits are to
+ *   stay out of the branch's history
+ */
 async function mergeOnto(
   request: IntegrateRequest,
-  local: Oid,
-  remote: Oid,
-  base: Oid | undefined,
-): Promise<Pick<Integrated, 'tip' | 'merged' | 'settled'>> {
+  { local, remote, base }: MergeSides,
+  how: { readonly where?: string; readonly tree?: Oid | undefined; readonly isAlone?: boolean } = {},
+): Promise<Done> {
   const { staged, committer } = request;
   const baseTree = base === undefined ? EMPTY_TREE : readCommit(staged, base).tree;
-  const changes = diffTrees(staged, baseTree, readCommit(staged, local).tree);
+  const changes = diffTrees(staged, baseTree, how.tree ?? readCommit(staged, local).tree);
   const applied = applyChanges(
     staged,
     readCommit(staged, remote).tree,
@@ -246,14 +343,14 @@ async function mergeOnto(
     request.conflicts ?? STOP,
     request.merge ?? (await loadMerge()),
   );
-  if (applied.conflicts.length > 0) throw conflictError(applied.conflicts, remote, local);
-  const message = 'Merge the remote branch into local work\n';
-  const commit: Commit = { tree: applied.tree, parents: [local, remote], author: committer, committer, message };
-  return {
-    tip: staged.add('commit', (request.seal ?? serializeCommit)(commit)),
-    merged: applied.merged,
-    settled: applied.settled,
-  };
+  if (applied.conflicts.length > 0)
+    throw new Unmerged(applied.versions, applied.conflicts, { remote, local }, how.where);
+  const parents = how.isAlone === true ? [remote] : [local, remote];
+  const decided = applied.settled.map(({ path, kept }) => `${path}: ${kept}\n`);
+  const message = `Merge the remote branch into local work\n${decided.length === 0 ? '' : `\nConflicts:\n${decided.join('')}`}`;
+  const commit: Commit = { tree: applied.tree, parents, author: committer, committer, message };
+  const tip = staged.add('commit', (request.seal ?? serializeCommit)(commit));
+  return { tip, merged: applied.merged, settled: applied.settled, keepsLocal: parents.length > 1 };
 }
 
 function parentTree(source: ObjectSource, commit: Commit, isShallow: boolean): Oid {
@@ -267,17 +364,4 @@ function withoutSignature(commit: Commit): Commit {
     (header) => !/^(gpgsig|gpgsig-sha256|mergetag) /.test(header),
   );
   return { ...commit, extraHeaders };
-}
-
-function conflictError(conflicts: readonly Conflict[], remote: Oid, local: Oid): KbError {
-  const names = conflicts.slice(0, 3).map((conflict) => conflict.path);
-  const more = conflicts.length > 3 ? ` and ${conflicts.length - 3} more` : '';
-  return new KbError(
-    'E_CONFLICT',
-    `local and remote edits overlap in ${names.join(', ')}${more}; nothing was changed`,
-    {
-      hint: `keep both with: kb sync --on-conflict copy; or bring the file to the state you want (theirs is in commit ${remote.slice(0, 10)}), then: kb sync --on-conflict ours`,
-      details: { conflicts, remote, local },
-    },
-  );
 }

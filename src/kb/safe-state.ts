@@ -1,8 +1,9 @@
 import { isErrno } from '../disk/durable.js';
 import { KbError } from '../errors.js';
-import type { GitIndex } from '../git/index/index-file.js';
+import type { GitIndex, NewEntry } from '../git/index/index-file.js';
 import type { TreeChange } from '../git/objects/tree-diff.js';
 import type { RepoPath } from '../git/paths.js';
+import type { Obstacle } from '../git/worktree/obstacles.js';
 import { operationInProgress } from '../git/worktree/unsafe-state.js';
 import { join } from 'node:path';
 import type { Kb } from './open.js';
@@ -40,9 +41,19 @@ export function requireFreeIndex(kb: Kb): void {
   });
 }
 
-/** @throws KbError E_UNSAFE_STATE when files that are in no commit stand where the changes go */
-export function requireNothingInTheWay(kb: Kb, changes: readonly TreeChange[], index: GitIndex): void {
-  const obstacles = kb.worktree.obstacles(changes, index);
+/**
+ * @param collected index entries of edits that are in a commit already; null: deleted. What the index holds of a file
+ *   that was deleted on purpose is in nobody's way.
+ * @throws KbError E_UNSAFE_STATE when files that are in no commit stand where the changes go
+ */
+export function requireNothingInTheWay(
+  kb: Kb,
+  changes: readonly TreeChange[],
+  index: GitIndex,
+  collected?: ReadonlyMap<RepoPath, NewEntry | null>,
+): void {
+  const isCollected = ({ path, reason }: Obstacle): boolean => reason === 'staged' && collected?.get(path) === null;
+  const obstacles = kb.worktree.obstacles(changes, index).filter((obstacle) => !isCollected(obstacle));
   if (obstacles.length === 0) return;
   const named = obstacles.slice(0, 3).map(({ path, reason }) => `${path} (${reason})`);
   const more = obstacles.length > 3 ? ` and ${obstacles.length - 3} more` : '';

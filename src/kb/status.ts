@@ -4,6 +4,7 @@ import { shortName, type Oid } from '../git/ids.js';
 import { inspectLock } from '../lock/lock.js';
 import { parseRemoteUrl } from '../remote/url.js';
 import { compareWithTracking } from './ahead-behind.js';
+import { findConflicts } from './conflicts/list.js';
 import { connect } from './connect.js';
 import { lookAtClone, type Cloning } from './clone-record.js';
 import { readLastSync, type LastSync } from './last-sync.js';
@@ -42,6 +43,7 @@ export interface Status {
   /** Of a sparse checkout: the folders whose files are here, with those at the root and in the folders above. */
   readonly sparse: readonly string[] | null;
   readonly changes: readonly LocalEdit[];
+  /** The paths that `kb conflicts` lists, each once. */
   readonly conflicts: readonly string[];
   /** Large files (Git LFS) whose content could not be had: the pointer lies there until a sync brings it. */
   readonly lfsMissing: readonly string[];
@@ -92,7 +94,7 @@ export async function readStatus(kb: Kb, request: StatusRequest): Promise<Status
     shallow: kb.shallow().size > 0,
     sparse: kb.worktree.settings.cone?.().folders ?? null,
     changes: scanLocalEdits(kb, index, head.oid),
-    conflicts: [...new Set([...index.unmergedPaths(), ...(lastSync?.conflicts ?? [])])],
+    conflicts: [...new Set(findConflicts(kb, index).map(({ item }) => item.copy ?? item.path))],
     lfsMissing: leftOutFiles(disk, kb.gitDir),
     fileCount: countFilesHere(kb, index),
     lock: describeLock(kb),
@@ -132,7 +134,9 @@ export function findProblems(status: Status | CloningStatus): string[] {
     problems.push(`the last sync failed: ${status.lastSync.error ?? status.lastSync.result}`);
   }
   if (status.conflicts.length > 0)
-    problems.push(`${status.conflicts.length} files are in conflict: ${status.conflicts.slice(0, 3).join(', ')}`);
+    problems.push(
+      `${status.conflicts.length} files are in conflict: ${status.conflicts.slice(0, 3).join(', ')} (see: kb conflicts)`,
+    );
   if (status.disk.freeBytes < status.disk.headroom) {
     problems.push(`the volume has ${status.disk.freeBytes} bytes left, under the headroom of ${status.disk.headroom}`);
   }

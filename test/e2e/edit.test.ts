@@ -114,14 +114,17 @@ describe.skipIf(!nativeGit.available)('kb edit (needs native git)', () => {
     const run = await edit(editor(benReplaces('three', 'theirs'), replace('three', 'mine')), 'a.md');
     expect([run.code, run.stdout]).toEqual([5, '']);
     expect(run.stderr).toContain('a.md was not changed: others changed the same lines');
-    expect(run.stderr).toContain('bring it together with theirs in: kb edit a.md');
+    expect(run.stderr).toContain('bring it together with theirs: kb resolve a.md --edit');
     expect(kept(run)).toBe(LINES.replace('three', 'mine'));
     expect(onRemote('a.md')).toBe(LINES.replace('three', 'theirs'));
     expectSound(ann);
     expect(git(ann, ['status', '--porcelain'])).toBe('');
     // the way out that the message names
-    expect((await edit(editor(replace('theirs', 'mine and theirs')), 'a.md')).code).toBe(0);
-    expect(onRemote('a.md')).toBe(LINES.replace('three', 'mine and theirs'));
+    const both = LINES.replace('three', 'mine and theirs');
+    expect(
+      (await kb(ann, ['resolve', 'a.md', '--edit'], { env: editor(`write(${JSON.stringify(both)});`) })).code,
+    ).toBe(0);
+    expect(onRemote('a.md')).toBe(both);
   });
 
   it('tells a program the same: the code, the blobs, the file', async () => {

@@ -1,6 +1,8 @@
 import { chmodSync, mkdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
+import { isKbError } from '../../src/errors.js';
 import { initKb } from '../../src/kb/init.js';
+import { resolveConflicts } from '../../src/kb/resolve.js';
 import { switchBranch } from '../../src/kb/switch.js';
 import type { Surroundings } from '../../src/kb/surroundings.js';
 import type { SimulatedProcess } from './crash-processes.js';
@@ -51,6 +53,21 @@ function growRemote({ remote }: Site, count: number): void {
       `commit refs/heads/main\ncommitter A <a@b> ${1_800_000_000 + n} +0000\ndata 4\nGrow\n${n === 0 ? `from ${start}\n` : ''}M 644 inline grown.md\ndata 2\n${String(n).padStart(2, '0')}\n`,
   );
   git(remote, ['fast-import', '--quiet'], { input: stream.join('') });
+}
+
+async function syncAndDecide(world: Surroundings): Promise<void> {
+  try {
+    await syncOnce(world);
+  } catch (error) {
+    if (!isKbError(error, 'E_CONFLICT')) throw error;
+    await withKb(world, (kb) =>
+      resolveConflicts(kb, {
+        all: true,
+        choose: ({ path }) => Promise.resolve(path === 'diary.md' ? 'edit' : 'theirs'),
+        edit: () => Promise.resolve(Buffer.from(LINES.replace('line 10\n', 'line 10, of both\n'))),
+      }),
+    );
+  }
 }
 
 function localEdits(site: Site): void {
@@ -120,6 +137,25 @@ export const SCENARIOS: readonly Scenario[] = [
     },
     act: (_stage, { world }) => syncOnce(world),
     lands: 'always',
+  },
+  {
+    name: 'a conflict that is decided',
+    prepare: async ({ site }) => {
+      await startKb(site);
+      localEdits(site);
+      pushFromElsewhere(site, (work) =>
+        write(work, { 'diary.md': LINES.replace('line 10\n', 'line 10, remotely\n'), 'inbox/one.md': 'one, edited\n' }),
+      );
+    },
+    act: (_stage, { world }) => syncAndDecide(world),
+    // A decision that was written down goes out with any sync; one that was not is given again.
+    recover: (_stage, { world }) => syncAndDecide(world),
+    lands: 'always',
+    check: ({ site }) =>
+      git(site.kb, ['for-each-ref', '--format=%(refname)', 'refs/kb/conflict'])
+        .split('\n')
+        .filter(Boolean)
+        .map((name) => `${name} is left`),
   },
   {
     name: 'a sync that only pulls',

@@ -197,6 +197,29 @@ export class GitIndex {
     return paths;
   }
 
+  /** The versions of files that native git has left unmerged, as git-ls-files(1) numbers them: 1 base, 2 ours, 3 theirs. */
+  unmergedVersions(): Map<RepoPath, Map<number, IndexEntry>> {
+    const files = new Map<RepoPath, Map<number, IndexEntry>>();
+    if (!this.table.hasStages) return files;
+    for (let ordinal = 0; ordinal < this.table.count; ordinal += 1) {
+      const stage = stageOf(this.table.bytes, this.table.startOf(ordinal));
+      if (stage === 0) continue;
+      const entry = this.entry(ordinal);
+      const versions = files.get(entry.path) ?? new Map<number, IndexEntry>();
+      files.set(entry.path, versions.set(stage, entry));
+    }
+    return files;
+  }
+
+  /** The paths that hold a text; where none does, that is told by one look at the bytes. */
+  pathsWith(text: string): RepoPath[] {
+    const { bytes, count } = this.table;
+    const needle = Buffer.from(text);
+    if (!bytes.includes(needle)) return [];
+    const paths = Array.from({ length: count }, (_, ordinal) => this.entry(ordinal).path);
+    return paths.filter((path) => path.includes(text));
+  }
+
   /**
    * Whether the file's stat alone shows that its content is the entry's. False also where that cannot be
    * told: an entry written in the same instant as the index (racy-git), never refreshed, or only

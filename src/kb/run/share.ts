@@ -68,6 +68,7 @@ export async function shareEdits(
     operation: 'run',
     pull: push, // without a push nothing has to be brought together with the remote
     push,
+    putsEditsAway: true,
     collect: ({
       branch,
       identities,

@@ -1,0 +1,71 @@
+import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { kb, kbOk } from '../support/kb.js';
+import { makeTemporaryDirectory } from '../support/native-git.js';
+
+describe('kb conflicts and kb resolve', () => {
+  let [one, other] = ['', ''];
+  const text = (): string => readFileSync(join(other, 'note.md'), 'utf8');
+
+  beforeEach(async () => {
+    const directory = makeTemporaryDirectory();
+    const remote = join(directory, 'remote.git');
+    [one, other] = [join(directory, 'one'), join(directory, 'other')];
+    await kbOk(directory, ['init', one, '--remote', remote]);
+    writeFileSync(join(one, 'note.md'), 'a red fox\n');
+    await kbOk(one, ['sync']);
+    await kbOk(directory, ['clone', remote, other]);
+    writeFileSync(join(one, 'note.md'), 'a grey fox\n');
+    await kbOk(one, ['sync']);
+    writeFileSync(join(other, 'note.md'), 'a brown fox\n');
+  });
+
+  it('names both ways on, lists it, and decides it', async () => {
+    const failed = await kb(other, ['sync']);
+    expect(failed.code).toBe(5);
+    expect(failed.stderr).toMatch(/kb conflicts.*kb resolve note\.md/);
+    expect((await kbOk(other, ['conflicts'])).stdout).toMatch(/^note\.md\tsync\toverlap\t\d{4}-\d\d-\d\dT/);
+    expect((await kbOk(other, ['conflicts', '--json'])).json()).toMatchObject({
+      ok: true,
+      conflicts: [{ path: 'note.md', kind: 'sync', decided: null, regions: [{ ours: { line: 1, count: 1 } }] }],
+    });
+    expect((await kb(other, ['status', '--check'])).code).toBe(10);
+    expect((await kbOk(other, ['status', '--json'])).json()).toMatchObject({ conflicts: ['note.md'] });
+    expect((await kbOk(other, ['resolve', '--both', '--json'])).json()).toMatchObject({
+      ok: true,
+      resolved: [{ path: 'note.md', kind: 'sync', choice: 'both' }],
+      left: [],
+      landed: true,
+    });
+    expect(text()).toBe('a grey fox\na brown fox\n');
+    expect((await kbOk(other, ['conflicts'])).stdout).toBe('');
+    expect((await kb(other, ['status', '--check'])).code).toBe(0);
+    expect((await kb(other, ['resolve', '--both'])).code).toBe(2);
+  });
+
+  it('--edit opens both in the editor; a text with markers is refused and kept', async () => {
+    await kb(other, ['sync']);
+    const editor = join(other, '..', 'editor.sh');
+    writeFileSync(editor, '#!/bin/sh\n[ -n "$LEAVE" ] && echo more >> "$1" || echo "a fox" > "$1"\n');
+    chmodSync(editor, 0o755);
+    const env = { EDITOR: editor, PATH: '/usr/bin:/bin' };
+    const refused = await kb(other, ['resolve', '--edit'], { env: { ...env, LEAVE: '1' } });
+    expect(refused.code).toBe(2);
+    const [, file = ''] = /your text is in (\S+)/.exec(refused.stderr) ?? [];
+    expect(readFileSync(file, 'utf8')).toMatch(
+      /^<{7} ours: .*\na brown fox\n\|{7} base: .*\na red fox\n={7}\na grey fox\n>{7} theirs: .*\nmore\n$/,
+    );
+    await kbOk(other, ['resolve', 'note.md', '--edit'], { env });
+    expect(text()).toBe('a fox\n');
+  });
+
+  it('says what is missing where nobody can be asked', async () => {
+    await kb(other, ['sync']);
+    const run = await kb(other, ['resolve', 'note.md']);
+    expect(run).toMatchObject({ code: 2, stderr: expect.stringContaining('--ours, --theirs, --both or --edit') });
+    expect((await kb(other, ['resolve', 'else.md', '--ours'])).code).toBe(2);
+    expect((await kb(other, ['resolve', '--ours', '--theirs'])).code).toBe(2);
+    expect((await kb(other, ['resolve', 'note.md', '--all', '--ours'])).code).toBe(2);
+  });
+});
