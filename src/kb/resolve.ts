@@ -21,7 +21,6 @@ import {
   type Choice,
   type ConflictRecord,
   type Decision,
-  type Sides,
 } from './conflicts/record.js';
 import type { Tip } from './cycle.js';
 import { runCycle } from './group-commit.js';

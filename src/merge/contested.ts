@@ -40,7 +40,8 @@ function parse(text: string, size: number): Stretch[] {
   for (const line of text.match(/[^\n]*\n|[^\n]+$/g) ?? []) {
     const mark = marks.indexOf(line.replace(/\r?\n$/, ''));
     if (mark < 0) {
-      parts[Math.max(at, 0)] += line;
+      const part = Math.max(at, 0);
+      parts[part] = `${parts[part] ?? ''}${line}`;
     } else if (mark < 3) {
       if (mark === 0) {
         if (parts[0] !== '') stretches.push({ kind: 'settled', text: parts[0] ?? '' });

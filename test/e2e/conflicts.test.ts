@@ -63,7 +63,10 @@ describe('kb conflicts and kb resolve', () => {
   it('says what is missing where nobody can be asked', async () => {
     await kb(other, ['sync']);
     const run = await kb(other, ['resolve', 'note.md']);
-    expect(run).toMatchObject({ code: 2, stderr: expect.stringContaining('--ours, --theirs, --both or --edit') });
+    expect(run).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('--ours, --theirs, --both or --edit') as string,
+    });
     expect((await kb(other, ['resolve', 'else.md', '--ours'])).code).toBe(2);
     expect((await kb(other, ['resolve', '--ours', '--theirs'])).code).toBe(2);
     expect((await kb(other, ['resolve', 'note.md', '--all', '--ours'])).code).toBe(2);

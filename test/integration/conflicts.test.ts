@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { isKbError, KbError } from '../../src/errors.js';
+import { isKbError, type KbError } from '../../src/errors.js';
 import { listConflicts, type ConflictsResult } from '../../src/kb/conflicts/list.js';
 import type { Choice } from '../../src/kb/conflicts/record.js';
 import { editFile } from '../../src/kb/edit.js';
@@ -308,7 +308,7 @@ describe.skipIf(!nativeGit.available)('conflicts and what is decided about them 
     ])('keeps the text by name, and --%s decides', async (choice, expected) => {
       await expect(failEdit()).rejects.toMatchObject({
         code: 'E_CONFLICT',
-        message: expect.stringContaining('refs/kb/conflict/edit/'),
+        message: expect.stringContaining('refs/kb/conflict/edit/') as string,
       });
       const [item] = await listed();
       expect(item).toMatchObject({ path: 'diary.md', kind: 'edit', reason: 'overlap' });
@@ -339,7 +339,7 @@ describe.skipIf(!nativeGit.available)('conflicts and what is decided about them 
       write(site.kb, { [path]: ours });
       await syncOnce(worldOf(site), { onConflict: 'copy' });
       const [item] = await listed();
-      expect(item).toMatchObject({ kind: 'copy', path, since: expect.stringMatching(/^\d{4}-\d\d-\d\d$/) });
+      expect(item).toMatchObject({ kind: 'copy', path, since: expect.stringMatching(/^\d{4}-\d\d-\d\d$/) as string });
       return item?.copy ?? '';
     }
 
@@ -375,7 +375,7 @@ describe.skipIf(!nativeGit.available)('conflicts and what is decided about them 
     expect(item).toMatchObject({
       path: 'diary.md',
       kind: 'git',
-      next: expect.stringContaining('git merge --continue'),
+      next: expect.stringContaining('git merge --continue') as string,
     });
     expect(git(site.kb, ['show', item?.theirs?.name ?? ''])).toBe(line3('theirs'));
     await expect(resolve('ours', { path: 'diary.md' })).rejects.toMatchObject({ code: 'E_UNSAFE_STATE' });
