@@ -184,7 +184,8 @@ async function editText(kb: Kb, { item, sides }: OpenConflict, edit: ResolveRequ
   const data = stretches === undefined ? read(one as Leaf) : markedText(stretches, { size, ...labels });
   const made = await edit({ path: item.path, data, markerSize: size });
   kb.surroundings.signal?.throwIfAborted();
-  if (made === undefined || (stretches !== undefined && made.equals(data)))
+  const isContested = stretches?.some(({ kind }) => kind === 'contested') ?? false;
+  if (made === undefined || (isContested && made.equals(data)))
     throw new KbError('E_USAGE', `nothing was decided about ${printable(item.path)}`, {
       hint: 'edit the text and save it, or choose --ours, --theirs or --both',
     });

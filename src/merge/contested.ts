@@ -10,12 +10,14 @@ const MARKER_SIZE = 7;
 
 /**
  * The file piece by piece, as far as it could be merged. Texts are latin1: each character is one byte of the file.
- * @returns undefined where the files are no text that can be put together, or leave no contradiction
+ * @returns undefined where the files are no text that can be put together; one settled stretch where nothing contradicts
+ *   (two versions without a base may have come from a merge that knew one)
  */
 export function contestedStretches(request: MergeFileRequest): Stretch[] | undefined {
   const size = freeMarkerSize([request.base, request.ours, request.theirs]);
   const merged = mergeFile(request);
-  if (merged.kind === 'merged' || merged.marked === undefined) return undefined;
+  if (merged.kind === 'merged') return [{ kind: 'settled', text: merged.data.toString('latin1') }];
+  if (merged.marked === undefined) return undefined;
   return parse(merged.marked({ size, ours: '', base: '', theirs: '' }).toString('latin1'), size);
 }
 

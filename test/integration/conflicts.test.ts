@@ -334,7 +334,9 @@ describe.skipIf(!nativeGit.available)('conflicts and what is decided about them 
   });
 
   describe('copies of --on-conflict copy', () => {
-    async function makeCopy(ours = line3('ours'), theirs = line3('theirs'), path = 'diary.md'): Promise<string> {
+    const [mine, their] = ['the plan as we have it', 'the plan as they have it'];
+
+    async function makeCopy(ours = line3(mine), theirs = line3(their), path = 'diary.md'): Promise<string> {
       pushFromElsewhere(site, (work) => write(work, { [path]: theirs }));
       write(site.kb, { [path]: ours });
       await syncOnce(worldOf(site), { onConflict: 'copy' });
@@ -344,9 +346,9 @@ describe.skipIf(!nativeGit.available)('conflicts and what is decided about them 
     }
 
     it.each<[Choice, string]>([
-      ['ours', line3('ours')],
-      ['theirs', line3('theirs')],
-      ['both', line3('theirs\nours')],
+      ['ours', line3(mine)],
+      ['theirs', line3(their)],
+      ['both', line3(`${their}\n${mine}`)],
       ['edit', line3('of both')],
     ])('--%s makes one file of the two', async (choice, expected) => {
       const copy = await makeCopy();
@@ -355,6 +357,18 @@ describe.skipIf(!nativeGit.available)('conflicts and what is decided about them 
       expect(existsSync(join(site.kb, copy))).toBe(false);
       expectSettled();
     });
+
+    it.each<Choice>(['both', 'edit'])(
+      '--%s of two texts that say nothing alike begins with both of them',
+      async (choice) => {
+        await makeCopy(line3('apples'), line3('a train'));
+        await resolve(choice, { edit: (text) => text });
+        expect(onRemote('diary.md')?.split('\n')).toEqual(
+          expect.arrayContaining(['line 2', 'apples', 'a train', 'line 4']),
+        );
+        expectSettled();
+      },
+    );
 
     it('--both of what is no text gives the copy a name of its own', async () => {
       const copy = await makeCopy('ours\0', 'theirs\0', 'a.bin');
