@@ -97,7 +97,7 @@ export function applyChanges(
       meet(path, 'file_and_folder', [before, after, undefined]);
     } else if (sameLeaf(current, before)) edits.set(path, after);
     else if (!sameLeaf(current, after)) {
-      const outcome = mergeLeaf(staged, { path, before, remote: current, local: after }, merge);
+      const outcome = mergeLeaf(staged, onto, { path, before, remote: current, local: after }, merge);
       if ('reason' in outcome) meet(path, outcome.reason, [before, after, current]);
       else {
         edits.set(path, outcome.leaf);
@@ -174,6 +174,7 @@ interface Sides {
 
 function mergeLeaf(
   staged: StagedObjects,
+  onto: Oid,
   { path, before, remote, local }: Sides,
   merge: MergeContents,
 ): { leaf: Leaf; rules: readonly string[] } | { reason: Conflict['reason'] } {
@@ -185,7 +186,8 @@ function mergeLeaf(
   if (before?.oid === local.oid) return { leaf: { mode, oid: remote.oid }, rules: [] };
   const bytes = (oid: Oid): Buffer => staged.read(oid).data;
   const base = before === undefined ? undefined : bytes(before.oid);
-  const result = merge({ base, ours: bytes(remote.oid), theirs: bytes(local.oid), path });
+  const versions = { base, ours: bytes(remote.oid), theirs: bytes(local.oid) };
+  const result = merge({ ...versions, path, onto: { objects: staged, tree: onto } });
   if (result.kind === 'conflict') return { reason: result.reason };
   return { leaf: { mode, oid: staged.add('blob', result.data) }, rules: result.rules };
 }

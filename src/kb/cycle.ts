@@ -487,6 +487,7 @@ class Cycle {
     this.remade.clear();
     this.decisions = (this.plan.onConflict ?? 'fail') === 'fail' ? await openDecisions(kb, this.branch.ref) : undefined;
     const together = await integrate({
+      kb,
       staged,
       shallow: kb.shallow(),
       ...(exchange === undefined || remote === undefined

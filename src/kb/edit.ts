@@ -12,6 +12,7 @@ import { recordEditConflict } from './conflicts/of-edit.js';
 import { nameOfVersion } from './conflicts/record.js';
 import type { Tip } from './cycle.js';
 import { runCycle } from './group-commit.js';
+import { blobContent } from './blob-content.js';
 import { loadMerge, type MergeContents } from './merge-contents.js';
 import { mergeEdit, type EditConflictReason, type EditMerge } from './merge-edit.js';
 import { upstreamOf, type Kb } from './open.js';
@@ -114,7 +115,7 @@ function asItWas({ commit, branch, landed, waitedMs }: Opened): Done {
 
 async function land(kb: Kb, request: EditRequest, opened: Opened, edited: Buffer): Promise<Done> {
   const { path } = opened;
-  const contents = await loadMerge();
+  const contents = await loadMerge(kb);
   // A push in doubt may land although a later merge, with another outcome, took its place.
   const made = new Map<unknown, Put>();
   const last: { conflict?: KbError } = {};
@@ -176,7 +177,7 @@ function mergeUpon(
     });
   };
   if (findBarrier(files, path) !== undefined) return conflict('type');
-  const merge = mergeEdit(version, edited, theirs, path, contents);
+  const merge = mergeEdit(version, blobContent(kb, files, path, edited), theirs, path, contents, files);
   if (merge.kind === 'conflict') return conflict(merge.reason);
   if (theirs === undefined && findOtherSpelling(files, path) !== undefined) return conflict('taken');
   return merge;

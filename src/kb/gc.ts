@@ -69,6 +69,7 @@ export async function collectGarbage(kb: Kb, request: GcRequest = {}): Promise<G
   let lock: { release(): void } | undefined;
   try {
     if (request.dryRun !== true) {
+      if (kb.gitConfig.getBoolean('extensions.preciousobjects', false)) throw preciousObjects();
       sweepDeadLocks(disk, kb.gitDir, deadWordProbe(disk, identity), kb.lockMarks.word);
       lock = lockForGc(kb);
     }
@@ -80,6 +81,13 @@ export async function collectGarbage(kb: Kb, request: GcRequest = {}): Promise<G
     lock?.release();
     kb.objects.refresh();
   }
+}
+
+/** Others borrow objects from here, and nobody can tell which: git neither prunes nor repacks such a repository. */
+function preciousObjects(): KbError {
+  return new KbError('E_UNSAFE_STATE', 'no object of this repository may be removed (extensions.preciousObjects)', {
+    hint: 'where nobody borrows from it any more: git config --unset extensions.preciousObjects',
+  });
 }
 
 async function collect(

@@ -8,6 +8,7 @@ import { diffTrees } from '../git/objects/tree-diff.js';
 import type { RepoPath } from '../git/paths.js';
 import { applyChanges, type Conflict, type ConflictRules, type MergedFile, type Settled } from './apply-changes.js';
 import type { Sides } from './conflicts/record.js';
+import type { AttributedMerge } from './merge-attribute.js';
 import { loadMerge, mergeByLines, type MergeContents } from './merge-contents.js';
 
 export interface IntegrateRequest {
@@ -29,6 +30,8 @@ export interface IntegrateRequest {
   readonly seal?: (commit: Commit) => Buffer;
   /** How two versions of a file become one. Default: with every rule for notes. */
   readonly merge?: MergeContents;
+  /** The KB whose attributes say how files are merged. Default: they are not asked. */
+  readonly kb?: AttributedMerge;
   /**
    * Default: a conflict stops everything. With `decide`, local commits of which one cannot be replayed are merged as a
    * whole, so that what has to be decided is the last version of each file and not one version a commit.
@@ -224,7 +227,7 @@ async function replayOnto(
   base: Oid | undefined,
 ): Promise<Omit<Done, 'keepsLocal'>> {
   const { staged, seal = serializeCommit } = request;
-  const merge = request.merge ?? (await loadMerge());
+  const merge = request.merge ?? (await loadMerge(request.kb));
   const merged = new MergedFiles();
   const settled: Settled[] = [];
   let tip = onto;
@@ -341,7 +344,7 @@ async function mergeOnto(
     readCommit(staged, remote).tree,
     changes,
     request.conflicts ?? STOP,
-    request.merge ?? (await loadMerge()),
+    request.merge ?? (await loadMerge(request.kb)),
   );
   if (applied.conflicts.length > 0)
     throw new Unmerged(applied.versions, applied.conflicts, { remote, local }, how.where);

@@ -1,3 +1,6 @@
+import type { Oid } from '../git/ids.js';
+import type { ObjectSource } from '../git/objects/object.js';
+import type { AttributedMerge } from './merge-attribute.js';
 import { mergeText } from '../merge/merge-text.js';
 
 /** The versions of one file that are to become one. */
@@ -8,6 +11,8 @@ export interface Contents {
   readonly ours: Buffer;
   readonly theirs: Buffer;
   readonly path: string;
+  /** What it is merged into: its `.gitattributes` say how. */
+  readonly onto?: { readonly objects: ObjectSource; readonly tree: Oid };
 }
 
 export type MergedContents =
@@ -27,8 +32,10 @@ export const mergeByLines: MergeContents = ({ base, ours, theirs }) => {
   return merged.kind === 'merged' ? { ...merged, rules: [] } : merged;
 };
 
-/** The merge engine, loaded when there is something to merge: most commands have nothing. */
-export async function loadMerge(): Promise<MergeContents> {
+/** The merge engine, loaded when there is something to merge: most commands have nothing. It goes by `merge=` of the attributes. */
+export async function loadMerge(kb: AttributedMerge | undefined): Promise<MergeContents> {
   const { mergeFile } = await import('../merge/merge-file.js');
-  return mergeFile;
+  if (kb === undefined) return mergeFile;
+  const { mergeByAttributes } = await import('./merge-attribute.js');
+  return mergeByAttributes(kb, mergeFile);
 }

@@ -1,5 +1,5 @@
 import type { FileMode } from '../git/objects/tree.js';
-import type { MergeContents } from './merge-contents.js';
+import type { Contents, MergeContents } from './merge-contents.js';
 
 /** One version of a file. */
 export interface FileVersion {
@@ -41,6 +41,7 @@ const REGULAR: FileMode = 0o100644;
  * @param opened what the edit started from; undefined: a new file
  * @param theirs what is there now; undefined: no file
  * @param path its name says what kind of text it is
+ * @param onto where its attributes are
  */
 export function mergeEdit(
   opened: FileVersion | undefined,
@@ -48,6 +49,7 @@ export function mergeEdit(
   theirs: FileVersion | undefined,
   path: string,
   merge: MergeContents,
+  onto?: Contents['onto'],
 ): EditMerge {
   if (theirs === undefined) {
     return opened === undefined
@@ -55,7 +57,8 @@ export function mergeEdit(
       : { kind: 'put', data: edited, mode: opened.mode, how: 'restored', rules: [] };
   }
   if (theirs.mode === 0o120000) return { kind: 'conflict', reason: 'type' };
-  const merged = merge({ base: opened?.data, ours: theirs.data, theirs: edited, path });
+  const versions = { base: opened?.data, ours: theirs.data, theirs: edited };
+  const merged = merge({ ...versions, path, ...(onto === undefined ? {} : { onto }) });
   if (merged.kind === 'conflict') return { kind: 'conflict', reason: merged.reason };
   if (merged.data.equals(theirs.data)) return { kind: 'nothing' };
   const isAlone = opened?.data.equals(theirs.data) === true;

@@ -185,6 +185,13 @@ function requireOwnGitDirectory({ disk }: Surroundings, gitDir: string): void {
   });
 }
 
+/** Whoever does not know an extension must not touch the repository. Git's format 0 has none that others need to know. */
+const KNOWN_EXTENSIONS: ReadonlySet<string> = new Set(
+  ['noop', 'noop-v1', 'objectformat', 'refstorage', 'partialclone', 'preciousobjects', 'worktreeconfig'].map(
+    (name) => `extensions.${name}`,
+  ),
+);
+
 /** Source of the rules: Documentation/technical/repository-version.txt of git. */
 function requireKnownFormat(config: GitConfig, root: string): Promisor | undefined {
   const refuse = (what: string): never => {
@@ -204,6 +211,10 @@ function requireKnownFormat(config: GitConfig, root: string): Promisor | undefin
   if (format !== 'sha1') refuse(`uses ${format} object ids`);
   const storage = config.get('extensions.refstorage') ?? 'files';
   if (storage !== 'files') refuse(`keeps its refs as ${storage}`);
+  const own = join(root, '.git', 'config');
+  for (const { key, source } of config.entries())
+    if (version === '1' && source === own && key.startsWith('extensions.') && !KNOWN_EXTENSIONS.has(key))
+      refuse(`uses ${key}`);
   const promisor = promisorOf(config);
   if (typeof promisor === 'string') return refuse(promisor);
   return promisor;

@@ -261,7 +261,7 @@ class Bringer {
     const { record, sides, choice } = one;
     if (record === undefined) return;
     if (choice !== 'theirs') {
-      const merge = (this.merge ??= await loadMerge());
+      const merge = (this.merge ??= await loadMerge(kb));
       const last: { conflict?: KbError } = {};
       const change = (tip: Tip, identities: Identities): Oid | undefined => {
         delete last.conflict;

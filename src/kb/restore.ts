@@ -74,7 +74,13 @@ export async function restoreSaved(kb: Kb, request: RestoreRequest): Promise<Res
     const staged = new StagedObjects(kb.objects);
     const now = treeOfFiles(kb, staged, changes);
     const mark = `saved ${new Date(kb.surroundings.clock.wall()).toISOString().slice(0, 10)}`;
-    const applied = applyChanges(staged, now, changes, { policy: request.onConflict, mark }, await loadMergeOfKnown());
+    const applied = applyChanges(
+      staged,
+      now,
+      changes,
+      { policy: request.onConflict, mark },
+      await loadMergeOfKnown(kb),
+    );
     if (applied.conflicts.length > 0) throw inTheWay(ref, applied.conflicts);
     const difference = diffTrees(staged, now, applied.tree);
     const upstream = upstreamOf(kb, checkedOutBranch(kb).name);
@@ -108,8 +114,8 @@ function findSaved(kb: Kb, name: string): SavedChanges {
  * A saved new file is not put into a file that stands in its place meanwhile: that one may be ignored, and its text
  * nowhere but there.
  */
-async function loadMergeOfKnown(): Promise<MergeContents> {
-  const merge = await loadMerge();
+async function loadMergeOfKnown(kb: Kb): Promise<MergeContents> {
+  const merge = await loadMerge(kb);
   return (contents) => (contents.base === undefined ? { kind: 'conflict', reason: 'overlap' } : merge(contents));
 }
 

@@ -11,6 +11,7 @@ import { printable } from '../printable.js';
 import { treeOf } from './advance.js';
 import { compareWithTracking } from './ahead-behind.js';
 import { applyChanges, type Conflict } from './apply-changes.js';
+import { mergeByAttributes } from './merge-attribute.js';
 import { mergeByLines } from './merge-contents.js';
 import { requireBranchName } from './branch-name.js';
 import { describeChanges, type FileChange } from './changes.js';
@@ -178,7 +179,7 @@ class Switching {
     const staged = new StagedObjects(kb.objects);
     const isBrought = request.uncommitted === 'bring';
     const applied = isBrought
-      ? applyChanges(staged, target, edits, { policy: 'fail', mark: '' }, mergeByLines)
+      ? applyChanges(staged, target, edits, { policy: 'fail', mark: '' }, mergeByAttributes(kb, mergeByLines))
       : undefined;
     if (applied !== undefined && applied.conflicts.length > 0) throw doesNotFit(request.branch, applied.conflicts);
     const toFiles = applied?.tree ?? target;

@@ -3,6 +3,7 @@ import type { Oid } from '../git/ids.js';
 import { findEntry, type Leaf } from '../git/objects/tree.js';
 import { editTree } from '../git/objects/tree-edit.js';
 import type { RepoPath } from '../git/paths.js';
+import { blobContent } from './blob-content.js';
 import type { Tip } from './cycle.js';
 import { findNoteById, idTrailer } from './note-id.js';
 import type { NoteEntry } from './note-entry.js';
@@ -34,7 +35,10 @@ export async function writeNote(
   const earlier = id === undefined ? undefined : findNoteById(kb, tip, id, note);
   if (earlier !== undefined) return { ...earlier, kind: 'none' };
   const { path, mode, data, verb } = await planNote(openTipView(kb, tip, entry.branch === kb.refs.head().branch), note);
-  const leaf: Leaf = { mode, oid: tip.staged.add('blob', data) };
+  const leaf: Leaf = {
+    mode,
+    oid: tip.staged.add('blob', blobContent(kb, { objects: tip.staged, tree: tip.tree }, path, data)),
+  };
   const tree = editTree(tip.staged, tip.tree, new Map([[path, leaf]]));
   if (tree === tip.tree && tip.commit !== undefined) return { path, commit: tip.commit, kind: 'none' };
   const message = entry.message ?? `${verb} ${path}`;

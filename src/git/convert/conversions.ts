@@ -7,7 +7,6 @@ import {
   readAttributesFile,
 } from '../attributes/attributes.js';
 import type { Oid } from '../ids.js';
-import type { GitIndex } from '../index/index-file.js';
 import type { Leaf } from '../objects/tree.js';
 import type { TreeChange } from '../objects/tree-diff.js';
 import { type RepoPath, toDiskPath } from '../paths.js';
@@ -15,9 +14,14 @@ import { type ConversionSettings, conversionOf, type PathConversion } from './pa
 
 /** The repository behind a work tree, as far as attributes need it. Asked only where nothing nearer answers. */
 export interface ConversionSource {
-  readonly index: () => Pick<GitIndex, 'get'>;
+  readonly index: () => RecordedBlobs;
   /** @returns undefined when it is not here */
   readonly blob: (oid: Oid) => Buffer | undefined;
+}
+
+/** What an index or a tree has at a path. */
+export interface RecordedBlobs {
+  get(path: RepoPath): { readonly oid: Oid } | undefined;
 }
 
 /** Attributes and conversions of paths, by the `.gitattributes` of one moment. */
@@ -50,7 +54,7 @@ export class Conversions {
    * Invariant: what was read is not remembered beyond an uninterrupted stretch of work, in which nobody in this process
    * can have changed it.
    */
-  rulesOnDisk(index?: Pick<GitIndex, 'get'>): PathRules {
+  rulesOnDisk(index?: RecordedBlobs): PathRules {
     if (this.forFiles !== undefined) return this.forFiles;
     queueMicrotask(() => (this.forFiles = undefined));
     let known = index;
@@ -75,11 +79,11 @@ export class Conversions {
     changes: readonly TreeChange[],
     side: 'before' | 'after',
     blob: (oid: Oid) => Buffer | undefined,
-    index: (() => Pick<GitIndex, 'get'>) | undefined,
+    index: (() => RecordedBlobs) | undefined,
   ): PathRules {
     const brought = new Map<RepoPath, Leaf | undefined>();
     for (const change of changes) if (change.path.endsWith(ATTRIBUTES_FILE)) brought.set(change.path, change[side]);
-    let known: Pick<GitIndex, 'get'> | undefined;
+    let known: RecordedBlobs | undefined;
     return this.rules((path) => {
       const isBrought = brought.has(path);
       const recorded = isBrought ? brought.get(path) : index === undefined ? undefined : (known ??= index()).get(path);

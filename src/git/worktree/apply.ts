@@ -1,7 +1,7 @@
 import type { BigIntStats } from 'node:fs';
 import { isErrno, removeFile, syncDirectory, temporaryName, writeFully } from '../../disk/durable.js';
 import { KbError } from '../../errors.js';
-import type { PathRules } from '../convert/conversions.js';
+import type { PathRules, RecordedBlobs } from '../convert/conversions.js';
 import { changesFiles, convertToFile, PLAIN } from '../convert/path-conversion.js';
 import type { Oid } from '../ids.js';
 import { type FileStat, type GitIndex, type NewEntry, fileStatOf } from '../index/index-file.js';
@@ -121,7 +121,7 @@ class Application {
     const { conversions } = this.worktree.settings;
     const { index } = this.options;
     const blob = (oid: Oid): Buffer | undefined => this.objects.find(oid)?.data;
-    const recorded = (): Pick<GitIndex, 'get'> => index ?? conversions?.recorded.index() ?? NO_INDEX;
+    const recorded = (): RecordedBlobs => index ?? conversions?.recorded.index() ?? NO_INDEX;
     return conversions?.rulesOfTree(this.changes, side, blob, recorded);
   }
 
@@ -350,7 +350,7 @@ class Application {
   }
 }
 
-const NO_INDEX: Pick<GitIndex, 'get'> = { get: () => undefined };
+const NO_INDEX: RecordedBlobs = { get: () => undefined };
 
 function unknown(leaf: Leaf): NewEntry {
   return { mode: leaf.mode, oid: leaf.oid, stat: UNKNOWN_STAT };
