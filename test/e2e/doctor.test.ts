@@ -239,7 +239,9 @@ describe.skipIf(!nativeGit.available)('kb doctor in a KB (needs native git)', ()
   it('nobody to sign as: a problem, with what to set', async () => {
     const directory = await freshKb();
     const { told } = await doctor(directory, [], { env: { GIT_AUTHOR_NAME: undefined, GIT_AUTHOR_EMAIL: undefined } });
-    expect(told('configuration', 'problem')).toMatch(/does not know who you are.*-> set it with: git config --global user\.name/);
+    expect(told('configuration', 'problem')).toMatch(
+      /does not know who you are.*-> set it with: git config --global user\.name/,
+    );
   });
 
   it('a remote that is switched off is not asked', async () => {
