@@ -363,7 +363,7 @@ describe.skipIf(!nativeGit.available)('conflicts and what is decided about them 
       async (choice) => {
         await makeCopy(line3('apples'), line3('a train'));
         await resolve(choice, { edit: (text) => text });
-        expect(onRemote('diary.md')?.split('\n')).toEqual(
+        expect(onRemote('diary.md').split('\n')).toEqual(
           expect.arrayContaining(['line 2', 'apples', 'a train', 'line 4']),
         );
         expectSettled();

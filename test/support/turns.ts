@@ -125,7 +125,15 @@ class Turns {
         await run('push', '--quiet', 'origin', aside);
       },
       'pack all': async () => [await run('repack', '-a', '-d', '-q'), await run('pack-refs', '--all')],
-      revert: () => run('revert', '--no-edit', '-m1', 'HEAD').catch(() => run('revert', '--no-edit', 'HEAD')),
+      revert: async () => {
+        const revert = (...parent: string[]): Promise<unknown> => run('revert', '--no-edit', ...parent, 'HEAD');
+        // Of a commit that changed nothing there is nothing to revert: git fails.
+        const isEmpty = await run('diff', '--quiet', 'HEAD^', 'HEAD').then(
+          () => true,
+          () => false,
+        );
+        if (!isEmpty) await revert('-m1').catch(() => revert());
+      },
     };
     await this.pick('native', acts);
   }
