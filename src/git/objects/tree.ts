@@ -1,4 +1,5 @@
 import { KbError } from '../../errors.js';
+import { disguised, isDotGitmodules } from '../dot-git-names.js';
 import { EMPTY_TREE, type Oid } from '../ids.js';
 import { decodePath, encodePath, type RepoPath } from '../paths.js';
 import { MAX_TREE_DEPTH, MAX_TREE_ENTRIES, MAX_WALKED_FILES } from './limits.js';
@@ -26,6 +27,9 @@ const SPACE = 0x20;
 const DOT = 0x2e;
 const SLASH = 0x2f;
 const ZERO = 0x30;
+const BACKSLASH = 0x5c;
+const TILDE = 0x7e;
+const LINK_MODE = 0o120000;
 
 /**
  * Steps through a tree's bytes without making an object an entry; most users of a tree look at one name.
@@ -182,7 +186,9 @@ export function compareNames(a: Buffer, aIsTree: boolean, b: Buffer, bIsTree: bo
 
 /**
  * What `git fsck --strict` asks of a tree beyond being readable: strict order, no name twice (also not once
- * as file and once as folder), no padded mode, no null id, no `.`, `..` or `.git`.
+ * as file and once as folder), no padded mode, no null id, no `.`, `..` or `.git`
+ * (nor what another file system takes for it), no link in the place of `.gitmodules`. Whatever passes here and is refused
+ * only when its files are written has been stored by then, and native git finds the repository damaged.
  * @throws KbError E_CORRUPT
  */
 export function verifyTree(data: Buffer): void {
@@ -193,12 +199,18 @@ export function verifyTree(data: Buffer): void {
   // Files whose name could come again as a folder: between `a` and `a/` sort all names that begin with `a`
   // and go on with a byte below the slash.
   let open: { start: number; end: number }[] = [];
+  let backslash = data.indexOf(BACKSLASH);
   while (scanner.next()) {
     const { nameStart, nameEnd, isTree } = scanner;
-    canonicalMode(scanner.mode);
+    const mode = canonicalMode(scanner.mode);
     if (data[scanner.start] === ZERO) throw malformed('a mode is padded with zeros');
     if (data[nameStart] === DOT && isReservedName(data, nameStart, nameEnd)) {
       throw malformed(`it names ${JSON.stringify(scanner.name)}`);
+    }
+    if (backslash !== -1 && backslash < nameStart) backslash = data.indexOf(BACKSLASH, nameStart);
+    const hasBackslash = backslash !== -1 && backslash < nameEnd;
+    if ((hasBackslash || mode === LINK_MODE || mayBeDisguised(data, nameStart)) && isDisguised(scanner.name, mode)) {
+      throw malformed(`some file system takes its ${JSON.stringify(scanner.name)} for git's own`);
     }
     if (isNullId(data, nameEnd + 1)) throw malformed('an entry has a null id');
     if (beforeEnd > 0) {
@@ -231,6 +243,24 @@ function isReservedName(data: Buffer, start: number, end: number): boolean {
     (length === 2 && data[start + 1] === DOT) ||
     (length === 4 && data.toString('latin1', start, end).toLowerCase() === '.git')
   );
+}
+
+/**
+ * A quick look at the first bytes of a name, for there are many: a dot, `git~`, or the first byte of a character that
+ * HFS+ ignores.
+ */
+function mayBeDisguised(data: Buffer, start: number): boolean {
+  const first = data[start] as number;
+  if (first === DOT || first === 0xe2 || first === 0xef) return true;
+  return (first | 0x20) === 0x67 && data[start + 3] === TILDE;
+}
+
+/** @param name a part of it after a backslash is a name of its own on Windows */
+function isDisguised(name: string, mode: FileMode): boolean {
+  return name.split('\\').some((part) => {
+    const read = disguised(part);
+    return read === '.git' || read === 'git~1' || (mode === LINK_MODE && isDotGitmodules(read));
+  });
 }
 
 function isNullId(data: Buffer, at: number): boolean {

@@ -1,3 +1,5 @@
+import { disguised, INVISIBLE, isDotGitmodules } from '../dot-git-names.js';
+
 /**
  * Which names a tree may bring into the work tree. The names come from a remote, so each is judged before
  * anything is written.
@@ -10,9 +12,7 @@
  * - **Names that are merely impossible on Windows are refused only there**: device names, `< > : " | ? *`,
  *   control characters, a trailing dot or space. Elsewhere they are ordinary names of ordinary notes.
  *
- * Sources: git's documentation of `core.protectHFS` and `core.protectNTFS` (git-config(1)); Apple TN1150,
- * "Case-Insensitive String Comparison Algorithm" (ignorable characters); Microsoft, "Naming Files, Paths,
- * and Namespaces".
+ * Source of the last: Microsoft, "Naming Files, Paths, and Namespaces"; of the others see src/git/dot-git-names.ts.
  */
 export interface PathRuleOptions {
   /** `process.platform` unless a test says otherwise. */
@@ -31,15 +31,7 @@ const SYMLINK = 0o120000;
 const SUSPICIOUS = /[^\x20-\x7e]|[\\:~"<>|?*]|(?:^|\/)(?:\/|\.|$)|[. ](?:\/|$)/;
 const DEVICE = /(?:^|\/)(?:con|prn|aux|nul|com\d|lpt\d|conin\$|conout\$)[ .]*(?:[.:\/]|$)/i;
 
-/** Characters that HFS+ leaves out when it compares names, and the other invisible ones that a person cannot see either. */
-const INVISIBLE =
-  /[\u00ad\u034f\u061c\u180b-\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufe00-\ufe0f\ufeff]/g;
-
 const DOT_GIT = /^(?:\.git|\.?git~[1-9])$/;
-/** `.gitmodules` and the short names that NTFS makes for it; the last ones are its hashed form. */
-const DOT_GITMODULES =
-  /^(?:\.gitmodules|gitmod~[1-4]|gi7eba~[1-9]|gi7eb~[1-9]\d|gi7e~[1-9]\d{2}|gi7~[1-9]\d{3}|gi~[1-9]\d{4}|g~[1-9]\d{5}|~[1-9]\d{6})$/;
-
 const LOCK_PREFIX = '.kb_operations.lock';
 /** NTFS's short name of the lock, which a tree could use to plant it there. */
 const LOCK_SHORT_NAME = /^kb_ope~[1-9](?:\.loc)?$/;
@@ -96,7 +88,7 @@ function partProblem(part: string, mode: number | undefined): string | undefined
   if (DOT_GIT.test(name)) return `${JSON.stringify(part)} would be git's own folder on some file system`;
   if (name.startsWith(TEMPORARY_PREFIX)) return "names that begin with .kb_tmp_ are kb's own";
   if (name.startsWith(STAGE_PREFIX)) return "names that begin with .kb_clone_ are kb's own";
-  if (mode === SYMLINK && DOT_GITMODULES.test(name)) return '.gitmodules must not be a symbolic link';
+  if (mode === SYMLINK && isDotGitmodules(name)) return '.gitmodules must not be a symbolic link';
   return undefined;
 }
 
@@ -108,16 +100,4 @@ function windowsProblem(part: string): string | undefined {
     return `${JSON.stringify(part)} is the name of a device on Windows`;
   }
   return undefined;
-}
-
-/** The name as the most forgiving file system would read it: no stream, no invisible characters, folded, no dots or spaces at its end. */
-function disguised(part: string): string {
-  const colon = part.indexOf(':');
-  const name = colon === -1 ? part : part.slice(0, colon);
-  return foldCase(name.normalize('NFC').replace(INVISIBLE, '')).replace(/[. ]+$/, '');
-}
-
-/** Upper first, so that letters with two lower forms meet (long s and s, the Kelvin sign and k). */
-function foldCase(text: string): string {
-  return text.toUpperCase().toLowerCase();
 }
