@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { createBareRepository, hasGitHttpBackend, startGitServer } from '../support/http-backend.js';
 import { makeTemporaryDirectory, nativeGit } from '../support/native-git.js';
+import { openSsh, startSshd } from '../support/sshd.js';
 import { takeTurns } from '../support/turns.js';
 
 /** 200 of each side; KB_RELIABILITY=0.1: 20. */
@@ -22,6 +23,16 @@ describe.skipIf(!nativeGit.available)('native git and kb take turns for long (ne
       await takeTurns({ url: `${server.url}/kb.git`, remote, seed: seed + 1, turns });
     } finally {
       await server.close();
+    }
+  });
+
+  it.skipIf(!openSsh.available)('over ssh (needs sshd)', async () => {
+    const remote = createBareRepository(makeTemporaryDirectory(), 'kb.git');
+    const sshd = await startSshd();
+    try {
+      await takeTurns({ url: sshd.url(remote), remote, seed: seed + 2, turns, env: { GIT_SSH: sshd.program } });
+    } finally {
+      await sshd.close();
     }
   });
 });

@@ -25,6 +25,8 @@ export interface TurnsOptions {
   readonly seed: number;
   /** Of each side. */
   readonly turns: number;
+  /** More for the environment of both: how ssh is started. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 /**
@@ -62,7 +64,11 @@ class Turns {
     await this.git(this.native, 'add', '.');
     await this.git(this.native, 'commit', '--quiet', '-m', 'first');
     await this.git(this.native, 'push', '--quiet', '-u', 'origin', 'main');
-    await kbOk(this.place, ['clone', url, 'kb', '--depth', 'full']);
+    await this.kbOk(this.place, ['clone', url, 'kb', '--depth', 'full']);
+  }
+
+  private kbOk(directory: string, args: readonly string[]): Promise<unknown> {
+    return kbOk(directory, args, { env: this.options.env ?? {} });
   }
 
   async turnOf(side: 'native' | 'kb'): Promise<void> {
@@ -93,7 +99,7 @@ class Turns {
       'commit, while kb goes on': async () => {
         await commit();
         this.log.push('  kb: note');
-        await kbOk(this.kb, ['note', `meanwhile ${this.count}`]);
+        await this.kbOk(this.kb, ['note', `meanwhile ${this.count}`]);
       },
       'merge --no-ff': async () => {
         await run('checkout', '--quiet', '-b', aside);
@@ -139,7 +145,7 @@ class Turns {
   }
 
   private async kbTurn(): Promise<void> {
-    const run = (...args: string[]): Promise<unknown> => kbOk(this.kb, args);
+    const run = (...args: string[]): Promise<unknown> => this.kbOk(this.kb, args);
     const acts: Record<string, () => Promise<unknown>> = {
       note: () => run('note', `text ${this.count}`),
       append: () =>
@@ -180,7 +186,7 @@ class Turns {
     this.log.push(...script.map((line) => `  ${line}`));
     const text = ['set +e', ...script, ...lines, 'true'].join('\n');
     const env = { PATH: process.env['PATH'] };
-    const ended = await kb(this.kb, ['run', '--', '/bin/sh', '-c', text], { env });
+    const ended = await kb(this.kb, ['run', '--', '/bin/sh', '-c', text], { env: { ...this.options.env, ...env } });
     if (ended.code !== code) throw new Error(`kb run ended with ${ended.code}: ${ended.stderr}`);
   }
 
@@ -210,7 +216,7 @@ class Turns {
 
   /** Both bring out what they have and take in what there is, on the branch that kb is on. */
   private async exchange(): Promise<void> {
-    await kbOk(this.kb, ['sync', '--on-conflict', 'copy']);
+    await this.kbOk(this.kb, ['sync', '--on-conflict', 'copy']);
     const branch = (await this.git(this.kb, 'symbolic-ref', '--short', 'HEAD')).trim();
     await this.git(this.native, 'fetch', '--quiet', '--prune', 'origin');
     const current = (await this.git(this.native, 'symbolic-ref', '--short', 'HEAD')).trim();
@@ -225,7 +231,7 @@ class Turns {
       );
     }
     await this.push(branch);
-    await kbOk(this.kb, ['sync']);
+    await this.kbOk(this.kb, ['sync']);
     await this.git(this.native, 'fetch', '--quiet', 'origin');
     await this.git(this.native, 'merge', '--quiet', '--ff-only', `origin/${branch}`);
   }
@@ -266,7 +272,7 @@ class Turns {
   private async git(directory: string, ...args: string[]): Promise<string> {
     const { stdout } = await promisify(execFile)('git', ['-c', 'init.defaultBranch=main', ...args], {
       cwd: directory,
-      env: gitEnvironment(),
+      env: gitEnvironment(this.options.env),
       maxBuffer: 1 << 28,
     });
     return stdout;
