@@ -71,7 +71,7 @@ function unknownPerson(
   env: NodeJS.ProcessEnv,
 ): KbError {
   const missing = name !== undefined ? 'email' : email !== undefined ? 'name' : 'name and email';
-  return new KbError('E_USAGE', `kb does not know who you are: there is no ${missing} for the ${role} of the commit`, {
+  return new KbError('E_USAGE', `nobody to sign as: there is no ${missing} for the ${role} of the commit`, {
     hint: `set it with: git config --global user.name "Ann Lee" && git config --global user.email ann@example.org; or without git write into ${userConfigFile(env)}: author: "Ann Lee <ann@example.org>"`,
     details: { role, missing },
   });

@@ -240,7 +240,7 @@ describe.skipIf(!nativeGit.available)('kb doctor in a KB (needs native git)', ()
     const directory = await freshKb();
     const { told } = await doctor(directory, [], { env: { GIT_AUTHOR_NAME: undefined, GIT_AUTHOR_EMAIL: undefined } });
     expect(told('configuration', 'problem')).toMatch(
-      /does not know who you are.*-> set it with: git config --global user\.name/,
+      /nobody to sign as.*-> set it with: git config --global user\.name/,
     );
   });
 
