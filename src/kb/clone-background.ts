@@ -7,6 +7,7 @@ import {
   cloneKb,
   describeClone,
   planClone,
+  tellOfSubmodules,
   type ClonePlan,
   type CloneRequest,
   type CloneResult,
@@ -55,6 +56,7 @@ export async function detachClone(
     shallow: null,
     fileCount: 0,
     lfsMissing: [],
+    submodules: [],
     bytes: 0,
     durationMs: Math.round(clock.monotonic() - plan.startMs),
   };
@@ -97,6 +99,7 @@ export async function waitForClone(surroundings: Surroundings, request: CloneReq
     else if (!isBeingCloned(surroundings, directory)) {
       if (isCloned(disk, directory)) {
         const result = await describeClone(surroundings, directory, plan?.url);
+        if (hasSeenIt) tellOfSubmodules(surroundings, result);
         const durationMs = Math.round(clock.monotonic() - startMs);
         return { ...result, status: hasSeenIt ? 'cloned' : 'already_cloned', durationMs };
       }

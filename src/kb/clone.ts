@@ -45,6 +45,7 @@ import { inBatches, promisorMark } from './fetch-objects.js';
 import { BLOB_NONE, writePromisor } from './promisor.js';
 import { sshCommandWith, type SshFiles, userSshSettings } from './ssh-settings.js';
 import { StopSignal } from './stop-signal.js';
+import { submodulesIn, submodulesLeftAlone } from './submodules.js';
 import type { Surroundings } from './surroundings.js';
 
 export interface CloneRequest {
@@ -84,6 +85,8 @@ export interface CloneResult {
   readonly bytes: number;
   /** Large files (Git LFS) whose content could not be had: the pointer lies there. */
   readonly lfsMissing: readonly string[];
+  /** Folders that belong to other repositories; they are left empty. */
+  readonly submodules: readonly string[];
   readonly durationMs: number;
 }
 
@@ -175,6 +178,7 @@ export async function cloneAsPlanned(
     );
     if (request.name !== undefined) register(disk, env, { name: request.name, directory });
     const result = await describeClone(surroundings, directory, status === 'already_cloned' ? url : undefined);
+    if (status === 'cloned') tellOfSubmodules(surroundings, result);
     return { ...result, status, durationMs: Math.round(clock.monotonic() - plan.startMs) };
   } catch (thrown) {
     const error = asStorageError(thrown, `clone into ${directory}`);
@@ -549,19 +553,30 @@ export async function describeClone(
   try {
     if (wanted !== undefined) requireSameRemote(kb, wanted);
     const head = kb.refs.head();
+    const index = GitIndex.read(surroundings.disk, kb.gitDir);
     return {
       dir: directory,
       url: remoteOf(kb)?.display ?? '',
       branch: head.branch === undefined ? null : shortName(head.branch),
       head: head.oid ?? null,
       shallow: kb.shallow().size > 0,
-      fileCount: countFilesHere(kb, GitIndex.read(surroundings.disk, kb.gitDir)),
+      fileCount: countFilesHere(kb, index),
       bytes: measureDisk(surroundings.disk, directory, kb.gitDir).repoBytes,
       lfsMissing: leftOutFiles(surroundings.disk, kb.gitDir),
+      submodules: submodulesIn(index),
     };
   } finally {
     kb.objects.close();
   }
+}
+
+/** Once, by who sees the clone done: without a word, an empty folder looks like a clone that went wrong. */
+export function tellOfSubmodules({ report }: Surroundings, { submodules }: Pick<CloneResult, 'submodules'>): void {
+  if (submodules.length === 0) return;
+  report({
+    kind: 'warning',
+    text: `${submodulesLeftAlone(submodules)} (git submodule update --init brings the files)`,
+  });
 }
 
 function remoteOf(kb: Kb): RemoteUrl | undefined {

@@ -5,6 +5,7 @@ import { StagedObjects } from '../git/objects/staged.js';
 import type { FileMode, Leaf } from '../git/objects/tree.js';
 import { editTree } from '../git/objects/tree-edit.js';
 import type { RepoPath } from '../git/paths.js';
+import { UNKNOWN_STAT } from '../git/worktree/modes.js';
 import { UntrackedCache } from '../git/worktree/untracked-cache.js';
 import { scanChanges, type WorktreeChange } from '../git/worktree/status.js';
 import { treeOf } from './advance.js';
@@ -12,6 +13,7 @@ import { userFile } from './content-rules.js';
 import type { CollectedEdits } from './cycle.js';
 import type { CheckedOutBranch, Kb } from './open.js';
 import { sealCommit } from './seal-commit.js';
+import { submoduleAt } from './submodules.js';
 
 /** Obsidian writes these at every click; committing them would make every device conflict with every other. */
 const NEVER_COMMITTED = /^(?:.*\/)?\.obsidian\/workspace[^/]*\.json$/;
@@ -83,6 +85,12 @@ export function collectEdits(
   const leaves = new Map<RepoPath, Leaf | null>();
   const entries = new Map<RepoPath, NewEntry | null>();
   for (const { path } of edits) {
+    const submodule = submoduleAt(kb, at.index, path);
+    if (submodule !== undefined) {
+      leaves.set(path, submodule);
+      entries.set(path, { ...submodule, stat: UNKNOWN_STAT });
+      continue;
+    }
     // The stat is taken before the content: a write in between then makes the entry look changed, never clean.
     const recordedMode = at.index.get(path)?.mode as FileMode | undefined;
     const stat = kb.worktree.stat(path, recordedMode);

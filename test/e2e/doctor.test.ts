@@ -169,7 +169,7 @@ describe.skipIf(!nativeGit.available)('kb doctor in a KB (needs native git)', ()
       },
       'unsupported',
       'warning',
-      /1 submodules are left as they are: sub -> .*git submodule update/,
+      /the submodule sub is left as it is -> .*git submodule update/,
     ],
     [
       'a hook of git',

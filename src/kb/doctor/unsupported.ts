@@ -2,9 +2,9 @@ import { join } from 'node:path';
 import { namesIn } from '../../disk/durable.js';
 import type { Disk } from '../../disk/disk.js';
 import { isKbError } from '../../errors.js';
-import { GITLINK } from '../../git/index/entry.js';
 import { GitIndex } from '../../git/index/index-file.js';
 import type { Kb } from '../open.js';
+import { submodulesIn, submodulesLeftAlone } from '../submodules.js';
 import { ok, warning, type Check, type Result } from './check.js';
 
 /** Git's hooks of a clone that would run with what kb does in the place of git. */
@@ -40,15 +40,9 @@ function submodules(kb: Kb): Result[] {
     if (isKbError(error)) return []; // told by the check of the repository
     throw error;
   }
-  const paths: string[] = [];
-  for (const walk = index.walk(); walk.next();) if (walk.mode === GITLINK) paths.push(walk.path);
+  const paths = submodulesIn(index);
   if (paths.length === 0) return [];
-  return [
-    warning(
-      `${paths.length} submodules are left as they are: ${paths.slice(0, 3).join(', ')}`,
-      'update them with git: git submodule update',
-    ),
-  ];
+  return [warning(submodulesLeftAlone(paths), 'update them with git: git submodule update')];
 }
 
 function hooks(kb: Kb): Result[] {

@@ -8,10 +8,12 @@ import { findEntry, TREE_MODE, type FileMode, type Leaf } from '../../git/object
 import { diffTrees } from '../../git/objects/tree-diff.js';
 import { editTree } from '../../git/objects/tree-edit.js';
 import type { RepoPath } from '../../git/paths.js';
+import { UNKNOWN_STAT } from '../../git/worktree/modes.js';
 import { pathProblem } from '../../git/worktree/path-rules.js';
 import { treeOf } from '../advance.js';
 import { scanLocalEdits } from '../local-edits.js';
 import type { Kb } from '../open.js';
+import { submoduleAt } from '../submodules.js';
 
 /** A file that differed from the last commit before the command started. null: not there. */
 export interface DirtyFile {
@@ -79,6 +81,8 @@ export interface SeenFile {
 
 /** @param staged takes the content; without it only its id is found out */
 export function lookAtFile(kb: Kb, index: GitIndex, path: RepoPath, staged?: StagedObjects): SeenFile | undefined {
+  const submodule = submoduleAt(kb, index, path);
+  if (submodule !== undefined) return { leaf: submodule, stat: UNKNOWN_STAT };
   const recordedMode = index.get(path)?.mode as FileMode | undefined;
   const stat = kb.worktree.stat(path, recordedMode);
   const file =
