@@ -10,6 +10,7 @@ import { applyChanges, type Conflict, type ConflictRules, type MergedFile, type 
 import type { Sides } from './conflicts/record.js';
 import type { AttributedMerge } from './merge-attribute.js';
 import { loadMerge, mergeByLines, type MergeContents } from './merge-contents.js';
+import { virtualBase } from './virtual-base.js';
 
 export interface IntegrateRequest {
   readonly staged: StagedObjects;
@@ -118,9 +119,19 @@ export async function integrate(request: IntegrateRequest): Promise<Integrated> 
   const own = commitsSince(staged, fork, local, known);
   const sides = { local, remote, base: bases[0] };
   const done = own.hasMerges
-    ? await mergeOnto(within, sides)
+    ? await mergeOnto(within, { ...sides, base: await oneBase(within, bases) })
     : await replayOrMerge(within, { ...sides, fork, own: own.commits, rewritten });
   return { ...done, pulled, rewritten };
+}
+
+/** The histories may have met more than once, where each side had merged the other. */
+async function oneBase(request: IntegrateRequest, bases: readonly Oid[]): Promise<Oid | undefined> {
+  if (bases.length < 2) return bases[0];
+  const { staged, committer } = request;
+  const merge = request.merge ?? (await loadMerge(request.kb));
+  const meet = async (a: Oid, b: Oid): Promise<readonly Oid[]> =>
+    (await findBases({ ...request, local: a, remote: b, tracking: undefined })).bases;
+  return virtualBase({ staged, committer, merge, meet }, bases);
 }
 
 type Done = Pick<Integrated, 'tip' | 'merged' | 'settled' | 'keepsLocal'>;
