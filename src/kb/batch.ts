@@ -530,10 +530,14 @@ export class Batch {
   }
 }
 
-/** What brings out commits that are only here. */
-export function goesOutWith(kb: Kb, branch: RefName): string {
+/**
+ * What brings out commits that are only here.
+ * @param cause why they are; one that lasts until somebody does something says first what
+ */
+export function goesOutWith(kb: Kb, branch: RefName, cause?: KbError): string {
   const isHere = kb.refs.head().branch === branch;
-  return `it goes out with the next: kb sync${isHere ? '' : ` --branch ${shortName(branch)}`}`;
+  const next = `it goes out with the next: kb sync${isHere ? '' : ` --branch ${shortName(branch)}`}`;
+  return cause === undefined || cause.retryable ? next : `${cause.hint}; then ${next}`;
 }
 
 function unreadable(): NoteAnswer {

@@ -762,7 +762,7 @@ class Cycle {
     const saved = (commit: Oid): KbError =>
       new KbError(cause.code, `${cause.message}; the edit is saved locally as ${commit.slice(0, 10)}`, {
         cause,
-        hint: goesOutWith(this.kb, this.branch.ref),
+        hint: goesOutWith(this.kb, this.branch.ref, cause),
         retryable: cause.retryable,
         details: { ...cause.details, saved: commit },
       });

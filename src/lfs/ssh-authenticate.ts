@@ -24,7 +24,7 @@ export async function authenticateOverSsh(
 ): Promise<Granted> {
   const call = { service: 'git-lfs-authenticate', argument: operation } as const;
   const { href, header } = await askOverSsh(url, address, call, options, readAnswer);
-  const target = harmlessTarget(new URL(href), originOf(address));
+  const target = harmlessTarget(new URL(href), originFor(new URL(href), address));
   return { endpoint: parseRemoteUrl(target.href, { cwd: '/', insecure: true }), headers: readHeaders(header) };
 }
 
@@ -37,8 +37,12 @@ function readAnswer(text: string): { href: string; header: unknown } | undefined
   }
 }
 
-/** What came over ssh came encrypted, and must not lead to less; only a server on this machine may name this machine. */
-function originOf({ host }: SshAddress): URL {
-  const plain = URL.canParse(`http://${host}`) ? new URL(`http://${host}`) : undefined;
-  return plain !== undefined && isLoopback(plain) ? plain : new URL('https://ssh.invalid');
+/**
+ * What came over ssh came encrypted, and must not lead to less. Only a server on this machine may name this machine, and
+ * there nothing is sent that others could read.
+ */
+function originFor(target: URL, { host }: SshAddress): URL {
+  const name = host.includes(':') ? `[${host}]` : host;
+  const own = URL.canParse(`http://${name}`) ? new URL(`http://${name}`) : undefined;
+  return own !== undefined && isLoopback(own) && isLoopback(target) ? own : new URL('https://ssh.invalid');
 }

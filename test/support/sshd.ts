@@ -23,6 +23,8 @@ function find(program: string): string | undefined {
 export interface SshdOptions {
   /** Lets `GIT_PROTOCOL` in, as the large hosts do; without it only protocol v0 is spoken. Default: true. */
   readonly acceptsProtocol?: boolean;
+  /** A directory of programs that its commands find before those of the machine. */
+  readonly programs?: string;
   /** More lines of its configuration. */
   readonly lines?: readonly string[];
 }
@@ -72,7 +74,8 @@ export async function startSshd(options: SshdOptions = {}): Promise<Sshd> {
       'PasswordAuthentication no',
       'KbdInteractiveAuthentication no',
       'MaxStartups 100',
-      'SetEnv GIT_CONFIG_NOSYSTEM=1',
+      // Of several such lines sshd heeds the first.
+      `SetEnv GIT_CONFIG_NOSYSTEM=1${options.programs === undefined ? '' : ` "PATH=${options.programs}:${process.env['PATH'] ?? ''}"`}`,
       ...(options.acceptsProtocol === false ? [] : ['AcceptEnv GIT_PROTOCOL']),
       ...(options.lines ?? []),
       '',

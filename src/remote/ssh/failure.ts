@@ -113,6 +113,15 @@ const MEANINGS: readonly Meaning[] = [
     ...(kind === 'no-agreement' ? { retryable: false } : {}),
   })),
   {
+    kind: 'no-lfs',
+    pattern:
+      /git-lfs-authenticate['"]?(?:: (?:command )?not found| is not recognized as an internal|[^\r\n]*(?:not allowed|unknown|invalid|disallowed))|(?:unknown|invalid|disallowed|unrecognized) (?:git\/gitolite )?command[^\r\n]*git-lfs-authenticate|command not found: git-lfs-authenticate/i,
+    code: 'E_NETWORK',
+    what: ({ displayUrl }) => `the host of ${displayUrl} does not say over ssh where its large files are (Git LFS)`,
+    hint: () => 'name the LFS server: git config lfs.url https://HOST/PATH.git/info/lfs',
+    retryable: false,
+  },
+  {
     kind: 'no-git',
     pattern:
       /git-(?:upload|receive)-pack['"]?: (?:command )?not found|is not recognized as an internal|not a git command/i,
@@ -134,15 +143,6 @@ const MEANINGS: readonly Meaning[] = [
     pattern: /temporarily read-only|Internal API (?:unreachable|error)|try again later/i,
     code: 'E_NETWORK',
     what: ({ displayUrl, stderr }) => `${displayUrl} is busy${saying(stderr)}`,
-  },
-  {
-    kind: 'no-lfs',
-    pattern:
-      /git-lfs-authenticate['"]?(?:: (?:command )?not found|[^\r\n]*(?:not allowed|unknown|invalid|disallowed))|(?:unknown|invalid|disallowed|unrecognized) command[^\r\n]*git-lfs-authenticate/i,
-    code: 'E_NETWORK',
-    what: ({ displayUrl }) => `the host of ${displayUrl} does not say over ssh where its large files are (Git LFS)`,
-    hint: () => 'name the LFS server: git config lfs.url https://HOST/PATH.git/info/lfs',
-    retryable: false,
   },
   {
     kind: 'read-only',
