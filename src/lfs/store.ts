@@ -17,6 +17,15 @@ const PIECE_BYTES = 1024 * 1024;
 /** In the names of files that are half written. */
 const HINT = 'lfs';
 
+/** Looks after the volume while contents come in. */
+export interface IncomingWatch {
+  /**
+   * @param done bytes written so far @param soon bytes that are promised and still to come
+   * @throws KbError E_STORAGE when they would fill the volume
+   */
+  follow(done: number, soon: number): void;
+}
+
 /**
  * The large files that are here: `objects/aa/bb/OID` below `.git/lfs`, where git-lfs keeps them too, so both share them.
  *
@@ -24,12 +33,16 @@ const HINT = 'lfs';
  * as it is written, and renamed only when hash and size are right. (test: "a content that is not what was promised")
  */
 export class LfsStore {
+  /** Of all contents on their way in, together. */
+  private readonly coming = { done: 0, soon: 0 };
+
   constructor(
     private readonly disk: Disk,
     /** `.git/lfs`, or what `lfs.storage` names. Absolute. */
     readonly directory: string,
     /** It is another repository's: nothing that lies there is touched. */
     private readonly isForeign = false,
+    private readonly watch?: IncomingWatch,
   ) {}
 
   /** Nothing was ever stored here. */
@@ -91,11 +104,17 @@ export class LfsStore {
   /**
    * Takes a content in.
    * @param expected what it must be; undefined: whatever it is
+   * @throws KbError E_STORAGE as the watch
    */
   receive(expected?: LfsObject): Incoming {
     const directory = join(this.directory, 'tmp');
     this.disk.mkdirSync(directory, { recursive: true });
-    return new Incoming(this.disk, this, join(directory, temporaryName(HINT)), expected);
+    const count = (done: number, soon: number): void => {
+      this.coming.done += done;
+      this.coming.soon += soon;
+      if (done + soon >= 0) this.watch?.follow(this.coming.done, this.coming.soon);
+    };
+    return new Incoming(this.disk, this, join(directory, temporaryName(HINT)), expected, count);
   }
 
   /**
@@ -148,22 +167,38 @@ export class Incoming {
   private readonly descriptor: number;
   private size = 0;
   private isOpen = true;
+  /** What was counted: bytes written, and bytes that are promised and not here. */
+  private written = 0;
+  private left: number;
 
   constructor(
     private readonly disk: Disk,
     private readonly store: LfsStore,
     private readonly temporary: string,
     private readonly expected: LfsObject | undefined,
+    /** Told what changes: bytes written, bytes still to come. */
+    private readonly count: (done: number, soon: number) => void,
   ) {
+    this.left = expected?.size ?? 0;
     this.descriptor = disk.openSync(temporary, 'wx', 0o666);
+    try {
+      count(0, this.left);
+    } catch (error) {
+      this.abort();
+      throw error;
+    }
   }
 
-  /** @throws KbError E_NETWORK when it is longer than what was promised; the file system's own error */
+  /** @throws KbError E_NETWORK when it is longer than what was promised; E_STORAGE as the watch; the file system's error */
   write(piece: Uint8Array): void {
     this.size += piece.length;
     if (this.expected !== undefined && this.size > this.expected.size) throw this.isOther('it is longer');
     this.hash.update(piece);
     writeFully(this.disk, this.descriptor, piece);
+    const promised = Math.min(this.left, piece.length);
+    this.left -= promised;
+    this.written += piece.length;
+    this.count(piece.length, -promised);
   }
 
   /**
@@ -196,6 +231,7 @@ export class Incoming {
 
   /** Nothing happens after `finish`. */
   abort(): void {
+    if (this.isOpen) this.count(-this.written, -this.left);
     this.close();
     removeFile(this.disk, this.temporary);
   }

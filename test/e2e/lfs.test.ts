@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statfsSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createBareRepository, hasGitHttpBackend, startGitServer, type GitServer } from '../support/http-backend.js';
@@ -9,6 +9,7 @@ import { kb, kbOk } from '../support/kb.js';
 import { startLfsServer, type LfsServer } from '../support/lfs-server.js';
 import { git, gitBuffer, gitEnvironment, makeTemporaryDirectory, nativeGit } from '../support/native-git.js';
 import { gitLfs } from '../support/native-lfs.js';
+import { canMount, Volume } from '../support/volume.js';
 
 const ATTRIBUTES = '*.bin filter=lfs diff=lfs merge=lfs -text\n';
 const TOKEN = 'lfs-and-git-token';
@@ -299,6 +300,78 @@ describe.skipIf(!nativeGit.available || !hasGitHttpBackend())(
       expect(readFileSync(join(root, 'second/a.bin')).equals(content)).toBe(true);
     });
 
+    describe.skipIf(!canMount)('on a small volume (needs Linux and root)', () => {
+      const MIB = 1024 * 1024;
+      let volume: Volume;
+      const freeMib = (): number => statfsSync(volume.path).bfree * (statfsSync(volume.path).bsize / MIB);
+
+      beforeEach(() => {
+        volume = new Volume('size=100m');
+        place = join(volume.path, 'kb');
+      });
+      afterEach(() => volume.unmount());
+
+      it('a clone stops before the volume is full of large files, and leaves nothing', async () => {
+        const files = Object.fromEntries(Array.from({ length: 5 }, (_, n) => [`${n}.bin`, Buffer.alloc(12 * MIB, n)]));
+        for (const content of Object.values(files)) lfs.put(content);
+        const pointers = Object.entries(files).map(([path, content]) => [path, pointerTo(content)] as const);
+        seed({ '.gitattributes': ATTRIBUTES, ...Object.fromEntries(pointers) });
+        const run = await kb(root, ['clone', url, place, '--json'], { env });
+        expect(run.code).toBe(9);
+        expect(run.json()).toMatchObject({
+          error: {
+            code: 'E_STORAGE',
+            message: expect.stringMatching(/before the volume was full.*large files/) as string,
+          },
+        });
+        expect(readdirSync(volume.path)).toEqual([]);
+        // The pointers alone take no room.
+        await kbOk(root, ['clone', url, place], { env: { ...env, GIT_LFS_SKIP_SMUDGE: '1' } });
+        expect(inKb('0.bin').toString()).toBe(pointerTo(files['0.bin'] ?? Buffer.alloc(0)));
+        agrees();
+      });
+
+      it('a sync stops before a byte of what does not fit is fetched, and goes on when there is room', async () => {
+        seed({ '.gitattributes': ATTRIBUTES, 'note.md': 'text\n' });
+        await kbOk(root, ['clone', url, place], { env });
+        const content = Buffer.alloc(30 * MIB, 'x');
+        lfs.put(content);
+        const ballast = join(volume.path, 'ballast');
+        writeFileSync(ballast, Buffer.alloc(45 * MIB));
+        seed({ 'a.bin': pointerTo(content) });
+        const before = freeMib();
+        const run = await kb(place, ['sync', '--json'], { env });
+        expect(run.code).toBe(9);
+        expect(run.stdout).toMatch(/60 MiB more are needed/);
+        expect(before - freeMib()).toBeLessThan(1);
+        expect(existsSync(join(place, 'a.bin'))).toBe(false);
+        agrees();
+
+        // A pointer that lies there already stays: that sync is done, and says what it could not bring.
+        await sync({ GIT_LFS_SKIP_SMUDGE: '1' });
+        expect((await sync()).json()).toMatchObject({
+          result: 'up_to_date',
+          lfsMissing: ['a.bin'],
+          warnings: [expect.stringMatching(/60 MiB more are needed.*; next: kb sync/) as string],
+        });
+        expect(before - freeMib()).toBeLessThan(1);
+        expect(inKb('a.bin').toString()).toBe(pointerTo(content));
+        agrees();
+        rmSync(ballast);
+        expect((await sync()).json()).toMatchObject({ lfsMissing: [] });
+        expect(inKb('a.bin').equals(content)).toBe(true);
+        agrees();
+      });
+
+      it('a pointer that claims more than the volume has, and that the server does not know, stops nobody', async () => {
+        const claim = `version https://git-lfs.github.com/spec/v1\noid sha256:${'0'.repeat(64)}\nsize 9007199254740991\n`;
+        seed({ '.gitattributes': ATTRIBUTES, 'a.bin': claim, 'note.md': 'text\n' });
+        const run = await kbOk(root, ['clone', url, place, '--json'], { env });
+        expect(run.json()).toMatchObject({ lfsMissing: ['a.bin'] });
+        agrees();
+      });
+    });
+
     describe.skipIf(!gitLfs.available)('and git-lfs (needs git-lfs)', () => {
       const withToken = (): string => url.replace('://', `://x:${TOKEN}@`);
 
@@ -349,6 +422,103 @@ describe.skipIf(!nativeGit.available || !hasGitHttpBackend())(
         git(native, ['add', '-A']);
         expect(git(native, ['write-tree']).trim()).toBe(git(remote, ['rev-parse', 'main^{tree}']).trim());
       });
+
+      /** Every file that git tracks there and that is on disk, by what it holds. */
+      function filesIn(directory: string): Map<string, string> {
+        const paths = git(directory, ['ls-files', '-z']).split('\0').filter(Boolean);
+        const here = paths.filter((path) => existsSync(join(directory, path)));
+        return new Map(here.map((path) => [path, sha(readFileSync(join(directory, path)))]));
+      }
+
+      it('check out the same files, whatever .gitattributes in folders say and however a clone is made', async () => {
+        const sizes = [1, 100, 1023, 1024, 1025, 70_000, 1_200_000];
+        const contents = sizes.map((size) => randomBytes(size));
+        for (const content of contents) lfs.put(content);
+        const oldForm = pointerTo(contents[1] as Buffer).replace('git-lfs.github.com', 'hawser.github.com');
+        const text = (lines: number): string => 'a line with $Id$ in it\n'.repeat(lines);
+        const texts = Object.fromEntries([1, 40, 60_000].map((lines) => [`${lines}.md`, text(lines)]));
+        const pointers = Object.fromEntries(contents.map((content, n) => [`${sizes[n]}.dat`, pointerTo(content)]));
+        const folders: Record<string, Record<string, string>> = {
+          '': { '.gitattributes': '*.dat filter=lfs diff=lfs merge=lfs -text\n', ...pointers, ...texts },
+          // Sorts before the attributes and after them; and blobs that are elsewhere too, where they mean another thing.
+          '!first/': { ...pointers, ...texts },
+          'crlf/': { '.gitattributes': '*.md text eol=crlf\n', ...texts },
+          'crlf/deep/er/': { '.gitattributes': '*.md ident\n', ...texts, ...pointers },
+          'ident/': { '.gitattributes': '*.md ident\n', ...texts },
+          'none/': { '.gitattributes': '*.dat !filter !diff !merge\n', ...pointers },
+          'own/': {
+            '.gitattributes': '*.txt filter=lfs\n*.md filter=lfs eol=crlf text\n',
+            'empty.txt': '',
+            'pointer.md': pointerTo(contents[6] as Buffer),
+          },
+        };
+        // What git-lfs would write in another way is a local change from the beginning, for native git too.
+        const odd = [
+          ['own/old.txt', oldForm],
+          ['own/no-end.txt', pointerTo(contents[5] as Buffer).trimEnd()],
+          ['own/plain.txt', 'no pointer\n'],
+          ['own/long.txt', `${pointerTo(contents[0] as Buffer)}${'x'.repeat(1100)}\n`],
+        ] as const;
+        const files = Object.entries(folders).flatMap(([folder, list]) =>
+          Object.entries(list).map(([path, content]) => [folder + path, content] as const),
+        );
+        git(root, ['init', '-q', 'raw']);
+        const raw = join(root, 'raw');
+        const commitRaw = (list: readonly (readonly [string, string])[], ...refs: readonly string[]): void => {
+          const lines = list.map(([path, content]) => {
+            const oid = git(raw, ['hash-object', '-w', '--stdin', '--no-filters'], { input: content }).trim();
+            return `100644 ${oid}\t${path}\0`;
+          });
+          git(raw, ['update-index', '-z', '--add', '--index-info'], { input: lines.join('') });
+          git(raw, ['commit', '-q', '-m', 'Raw']);
+          git(raw, ['push', '-q', remote, ...refs.map((ref) => `HEAD:refs/${ref}`)], { env: asPointers });
+        };
+        commitRaw([...files, ...odd], 'heads/side', 'tags/v1');
+        git(raw, ['rm', '-q', '--cached', ...odd.map(([path]) => path)]);
+        commitRaw([], 'heads/main');
+
+        const ways: readonly (readonly [string, readonly string[], readonly string[]])[] = [
+          ['plain', [], []],
+          ['whole', ['--depth', 'full'], []],
+          ['branch', ['--branch', 'side'], ['--branch', 'side']],
+          ['tag', ['--branch', 'v1'], ['--branch', 'v1']],
+          ['sparse', ['--sparse', 'crlf/deep', '--sparse', 'own'], ['--sparse']],
+        ];
+        for (const [name, own, natively] of ways) {
+          const [mine, theirs] = [join(root, name), join(root, `native-${name}`)];
+          const run = await kbOk(root, ['clone', url, name, '--json', ...own], { env });
+          expect(run.json()).toMatchObject({ lfsMissing: [] });
+          await talk(root, 'clone', '-q', ...natively, withToken(), theirs);
+          if (name === 'sparse') await talk(theirs, 'sparse-checkout', 'set', 'crlf/deep', 'own');
+          expect([name, filesIn(mine)]).toEqual([name, filesIn(theirs)]);
+          expect([name, git(mine, ['status', '--porcelain'])]).toEqual([name, git(theirs, ['status', '--porcelain'])]);
+          git(mine, ['fsck', '--strict']);
+        }
+
+        // A pull: other contents, and other attributes over files that stay.
+        const more = randomBytes(2_000_000);
+        lfs.put(more);
+        commitRaw(
+          [
+            ['1024.dat', pointerTo(more)],
+            ['none/new.dat', pointerTo(more)],
+            ['crlf/deep/er/new.dat', pointerTo(more)],
+            ['crlf/1.md', 'another $Id$\n'],
+            ['ident/.gitattributes', '*.md ident text eol=crlf\n'],
+            ['ident/40.md', 'another $Id$\n'],
+            ['own/empty.txt', pointerTo(contents[2] as Buffer)],
+          ],
+          'heads/main',
+        );
+        for (const name of ['plain', 'whole', 'sparse']) {
+          const [mine, theirs] = [join(root, name), join(root, `native-${name}`)];
+          const run = await kbOk(mine, ['sync', '--json'], { env });
+          expect(run.json()).toMatchObject({ result: 'pulled', lfsMissing: [] });
+          await talk(theirs, 'pull', '-q', '--ff-only');
+          expect([name, filesIn(mine)]).toEqual([name, filesIn(theirs)]);
+          git(mine, ['fsck', '--strict']);
+        }
+      }, 120_000);
 
       it('agree on a repository that is half pointers', async () => {
         const content = randomBytes(5000);

@@ -11,6 +11,7 @@ import type { Kb } from '../open.js';
 import { ProgressMeter } from '../progress-meter.js';
 import { leftOutFiles, rememberLeftOut } from './left-out.js';
 import { leavesPointers, lfsStore, type LfsPlace } from './place.js';
+import { LargeFileRoom } from './room.js';
 
 /** A file whose content is to be had. */
 export interface LargeFile {
@@ -75,6 +76,7 @@ export async function fetchLargeFiles(
   const wanted = files.filter(({ pointer }) => !pointer.hasExtensions && !store.has(pointer));
   if (extended.length > 0) tellLeft(place, extended, 'git-lfs has run programs of somebody on them, and kb runs none');
   if (wanted.length === 0) return extended;
+  const room = new LargeFileRoom(place, store.directory);
   const question = from();
   let reason: string | undefined;
   if (question === undefined) reason = 'there is no remote to fetch them from';
@@ -84,7 +86,7 @@ export async function fetchLargeFiles(
     try {
       store.sweep();
       const { openPeer } = await import('./open-peer.js');
-      const peer = await openPeer(place, { ...question, operation: 'download', tree, objects });
+      const peer = await openPeer(place, { ...question, operation: 'download', tree, objects, watch: room });
       try {
         const objectsOnce = new Map<LfsOid, Pointer>(wanted.map(({ pointer }) => [pointer.oid, pointer]));
         const failed = await peer.fetch({
@@ -103,6 +105,8 @@ export async function fetchLargeFiles(
   }
   const left = wanted.filter(({ pointer }) => !store.has(pointer));
   if (left.length > 0) tellLeft(place, left, reason ?? 'they did not come');
+  const writable = files.filter(({ pointer }) => !pointer.hasExtensions && store.has(pointer));
+  room.requireForFiles(writable.reduce((bytes, { pointer }) => bytes + pointer.size, 0));
   return [...extended, ...left];
 }
 

@@ -7,6 +7,7 @@ import type { ObjectSource } from '../../git/objects/object.js';
 import { findEntry } from '../../git/objects/tree.js';
 import { findEndpoint, type Endpoint, type LfsConfig, type LfsOperation } from '../../lfs/endpoint.js';
 import type { LfsPeer } from '../../lfs/peer.js';
+import type { IncomingWatch } from '../../lfs/store.js';
 import type { RemoteUrl } from '../../remote/url.js';
 import { remoteOptions } from '../connect.js';
 import { sshSettings } from '../ssh-settings.js';
@@ -22,6 +23,8 @@ export interface PeerQuestion {
   /** The tree whose `.lfsconfig` counts. */
   readonly tree: Oid;
   readonly objects: ObjectSource;
+  /** Looks after the volume while files come in. */
+  readonly watch?: IncomingWatch;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -46,7 +49,7 @@ export async function openPeer(place: LfsPlace, question: PeerQuestion): Promise
     insecure,
   });
   tellForeignHost(place, endpoint, remote);
-  const store = lfsStore({ disk: surroundings.disk, gitDir: place.gitDir, gitConfig });
+  const store = lfsStore({ disk: surroundings.disk, gitDir: place.gitDir, gitConfig }, question.watch);
   const common = remoteOptions(surroundings, { gitConfig: () => gitConfig, settings, remoteName });
   const options = {
     ...common,

@@ -4,7 +4,7 @@ import { parseGitBoolean } from '../../config/git-config.js';
 import type { Settings } from '../../config/settings.js';
 import type { Disk } from '../../disk/disk.js';
 import { LfsFilter } from '../../lfs/filter.js';
-import { LfsStore } from '../../lfs/store.js';
+import { LfsStore, type IncomingWatch } from '../../lfs/store.js';
 import type { Surroundings } from '../surroundings.js';
 
 /** The KB, as far as large files need it; a clone has no more of it yet. */
@@ -17,8 +17,8 @@ export interface LfsPlace {
 }
 
 /** Where git-lfs keeps them too: `lfs` in the git directory, or what `lfs.storage` names (git-lfs-config(5)). */
-export function lfsStore({ disk, gitDir, gitConfig }: StorePlace): LfsStore {
-  return new LfsStore(disk, resolve(gitDir, gitConfig.get('lfs.storage') || 'lfs'));
+export function lfsStore({ disk, gitDir, gitConfig }: StorePlace, watch?: IncomingWatch): LfsStore {
+  return new LfsStore(disk, resolve(gitDir, gitConfig.get('lfs.storage') || 'lfs'), false, watch);
 }
 
 export interface StorePlace {
