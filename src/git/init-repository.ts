@@ -95,9 +95,10 @@ function configText(volume: VolumeTraits, bare: boolean): string {
  * Finds out by trying what the volume of a directory can do. The probes have names that no other writer
  * uses and are gone afterwards.
  * @param directory an existing, writable directory
+ * @param platform as `process.platform`: only on macOS does git compose names, whatever the volume does with them
  * @throws the file system's own error when not even a file can be made there
  */
-export function probeVolume(disk: Disk, directory: string): VolumeTraits {
+export function probeVolume(disk: Disk, directory: string, platform: NodeJS.Platform = process.platform): VolumeTraits {
   const name = temporaryName('probe');
   const file = join(directory, `${name}_\u00e4`);
   const link = join(directory, `${name}_link`);
@@ -107,7 +108,7 @@ export function probeVolume(disk: Disk, directory: string): VolumeTraits {
       fileMode: keepsExecutableBit(disk, file),
       symlinks: makesSymlink(disk, link),
       ignoreCase: exists(disk, join(directory, `${name.toUpperCase()}_\u00e4`)),
-      precomposeUnicode: exists(disk, join(directory, `${name}_a\u0308`)),
+      precomposeUnicode: platform === 'darwin' && exists(disk, join(directory, `${name}_a\u0308`)),
     };
   } finally {
     removeFile(disk, link);

@@ -21,6 +21,7 @@ import { promisorOf, type Promisor } from './promisor.js';
 import type { CommitSigner } from './signing/signer.js';
 import { sparseCheckoutOf } from './sparse.js';
 import type { Surroundings } from './surroundings.js';
+import { volumeSettings } from './volume-settings.js';
 
 /** An open KB: where it is, what it is set to, and the parts of its repository. */
 export interface Kb {
@@ -87,11 +88,7 @@ export async function openKbAt(surroundings: Surroundings, root: string, flags: 
     },
   );
   const worktree = new Worktree(disk, root, gitDir, {
-    fileMode: gitConfig.getBoolean('core.filemode', true),
-    symlinks: gitConfig.getBoolean('core.symlinks', true),
-    ignoreCase: gitConfig.getBoolean('core.ignorecase', false),
-    trustCtime: gitConfig.getBoolean('core.trustctime', true),
-    precomposeUnicode: gitConfig.getBoolean('core.precomposeunicode', false),
+    ...volumeSettings(gitConfig),
     conversions,
     ...optional('cone', sparseCheckoutOf(disk, gitDir, gitConfig)),
   });

@@ -1,6 +1,7 @@
 import type { Disk } from '../../disk/disk.js';
 import { isErrno } from '../../disk/durable.js';
 import { decodePath } from '../paths.js';
+import { composedName } from './composed-name.js';
 
 export interface FolderItem {
   /** Decoded as a part of a RepoPath. */
@@ -31,8 +32,8 @@ export function listFolder(
     const items = disk
       .readdirSync(folder, { withFileTypes: true })
       .map((entry) => ({ name: entry.name, kind: kindOf(entry) }));
-    if (items.some(({ name }) => name.includes(REPLACEMENT))) return listBytes(disk, folder);
-    return settings.precomposeUnicode ? items.map(({ name, kind }) => ({ name: name.normalize('NFC'), kind })) : items;
+    const exact = items.some(({ name }) => name.includes(REPLACEMENT)) ? listBytes(disk, folder) : items;
+    return settings.precomposeUnicode ? exact.map(({ name, kind }) => ({ name: composedName(name), kind })) : exact;
   } catch (error) {
     if (isErrno(error, 'ENOENT', 'ENOTDIR', 'EACCES', 'EPERM')) return [];
     throw error;

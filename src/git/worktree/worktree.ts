@@ -38,7 +38,7 @@ export interface WorktreeSettings {
   readonly ignoreCase: boolean;
   /** `core.trustctime` */
   readonly trustCtime: boolean;
-  /** `core.precomposeUnicode`: the volume gives names back decomposed. */
+  /** `core.precomposeUnicode`, on macOS only: the volume gives names back decomposed. */
   readonly precomposeUnicode: boolean;
   /** `core.sparseCheckout`: which files are to be here, read anew at each call. Default: all. */
   readonly cone?: () => SparseCone;

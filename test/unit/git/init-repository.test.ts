@@ -6,6 +6,7 @@ import type { Disk } from '../../../src/disk/disk.js';
 import { nodeDisk } from '../../../src/disk/disk.js';
 import { initRepository, probeVolume } from '../../../src/git/init-repository.js';
 import { git, makeTemporaryDirectory, nativeGit } from '../../support/native-git.js';
+import { foldingDisk } from './worktree/folding-disk.js';
 
 /** A disk that stops working at the n-th step that changes something, as a crash would stop it. */
 function diskThatStopsAt(step: number): Disk {
@@ -152,5 +153,13 @@ describe('probeVolume', () => {
       ignoreCase: true,
       precomposeUnicode: false,
     });
+  });
+
+  it('has names composed on a Mac only, where the volume takes both spellings for one file', () => {
+    const directory = makeTemporaryDirectory();
+    const folding = foldingDisk(directory);
+    const on = (platform: NodeJS.Platform, disk: Disk): boolean =>
+      probeVolume(disk, directory, platform).precomposeUnicode;
+    expect([on('darwin', folding), on('linux', folding), on('darwin', nodeDisk)]).toEqual([true, false, false]);
   });
 });

@@ -103,7 +103,7 @@ describe('openKb', () => {
     ['core.symlinks', 'symlinks = false', { symlinks: false }],
     ['core.ignorecase', 'ignorecase = true', { ignoreCase: true }],
     ['core.trustctime', 'trustctime = false', { trustCtime: false }],
-    ['core.precomposeunicode', 'precomposeunicode = true', { precomposeUnicode: true }],
+    ['core.precomposeunicode', 'precomposeunicode = true', { precomposeUnicode: process.platform === 'darwin' }],
   ])('passes %s on to the work tree', async (_key, line, expected) => {
     const usual = { fileMode: true, symlinks: true, ignoreCase: false, trustCtime: true, precomposeUnicode: false };
     configure(`[core]\n${line}`);

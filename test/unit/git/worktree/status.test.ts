@@ -27,17 +27,22 @@ describe('scanChanges', () => {
   });
 
   it('composes the names that the volume gives back decomposed', () => {
+    const decomposed = (name: string | Buffer): string | Buffer =>
+      typeof name === 'string' ? name.normalize('NFD') : Buffer.from(name.toString('utf8').normalize('NFD'));
     const decomposing = (root: string): Disk => ({
       ...foldingDisk(root),
       readdirSync: ((path: string, options: { withFileTypes: true }) =>
         nodeDisk
           .readdirSync(path, options)
-          .map((entry) => Object.assign(entry, { name: entry.name.normalize('NFD') }))) as Disk['readdirSync'],
+          .map((entry) => Object.assign(entry, { name: decomposed(entry.name) }))) as Disk['readdirSync'],
     });
     const folder = new WorktreeFolder({ precomposeUnicode: true }, decomposing);
     folder.commit({ 'm\u00fcll/\u00e9.md': folder.leaf('1') });
     folder.write('m\u00fcll/\u00fc.md', 'x');
     expect(scan(folder)).toEqual(['added m\u00fcll/\u00fc.md']);
+    // a name that looks like one that is no UTF-8 keeps none of the others from being composed
+    folder.write('m\u00fcll/\ufffd.md', 'x');
+    expect(scan(folder)).toEqual(['added m\u00fcll/\u00fc.md', 'added m\u00fcll/\ufffd.md']);
   });
 
   it('ignores the executable bit and the kind of links where the volume has none', () => {
