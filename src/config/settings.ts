@@ -4,6 +4,7 @@ import type { Disk } from '../disk/disk.js';
 import type { Person } from './author.js';
 import type { GitConfig } from './git-config.js';
 import type { HostEntry } from './host-settings.js';
+import type { MergeSwitch } from './merge-switches.js';
 import { homeDirectory, userConfigFile } from './locations.js';
 import { readSetting, SETTINGS, type SettingKey, type SettingRow } from './settings-schema.js';
 import { readYamlFile, type YamlValue } from './yaml-file.js';
@@ -44,6 +45,8 @@ export interface Settings {
   readonly logFormat: 'text' | 'json';
   /** Where files can be seen on the web, see permalink-form.ts; undefined: told by the remote's URL. */
   readonly permalink?: string;
+  /** Merge rules that the team does without; from `kb.yaml` only. */
+  readonly mergeWithout?: readonly MergeSwitch[];
   readonly notes: {
     readonly dir?: string;
     /** Folder of templates. */
@@ -94,7 +97,8 @@ interface Found {
 export async function loadSettings(input: SettingsInput): Promise<LoadedSettings> {
   const kbFile = input.kbRoot === undefined ? undefined : join(input.kbRoot, 'kb.yaml');
   const userFile = userConfigFile(input.env);
-  const kbYaml = kbFile === undefined ? undefined : await readYamlFile(input.disk, kbFile, keysOf('kbYaml'));
+  const kbYaml =
+    kbFile === undefined ? undefined : await readYamlFile(input.disk, kbFile, keysOf('kbYaml'), ['merge.without']);
   const userConfig = await readYamlFile(input.disk, userFile, keysOf('userConfig'), ['hosts']);
   const hosts = userConfig?.get('hosts');
 
@@ -114,12 +118,22 @@ export async function loadSettings(input: SettingsInput): Promise<LoadedSettings
   }
   spreadAuthor(found);
   nameSession(found);
-  const settings = toSettings(found);
-  if (hosts === undefined) return { settings, explain: () => explain(found) };
-  const { readHosts } = await import('./host-settings.js');
-  const read = readHosts(hosts, userFile, homeDirectory(input.env));
-  const rows = [...read].map(([host, entry]) => explainHost(host, entry, `${userFile}:${hosts.line}`));
-  return { settings: { ...settings, hosts: read }, explain: () => [...explain(found), ...rows] };
+  let settings = toSettings(found);
+  const rows: Setting[] = [];
+  const switches = kbYaml?.get('merge.without');
+  if (switches !== undefined && kbFile !== undefined) {
+    const { readMergeSwitches } = await import('./merge-switches.js');
+    const mergeWithout = readMergeSwitches(switches, kbFile);
+    settings = { ...settings, mergeWithout };
+    rows.push(...mergeWithout.map(explainSwitch));
+  }
+  if (hosts !== undefined) {
+    const { readHosts } = await import('./host-settings.js');
+    const read = readHosts(hosts, userFile, homeDirectory(input.env));
+    settings = { ...settings, hosts: read };
+    rows.push(...[...read].map(([host, entry]) => explainHost(host, entry, `${userFile}:${hosts.line}`)));
+  }
+  return { settings, explain: () => [...explain(found), ...rows] };
 }
 
 function keysOf(column: 'kbYaml' | 'userConfig'): string[] {
@@ -247,6 +261,15 @@ function explain(found: ReadonlyMap<string, Found>): Setting[] {
     if (one === undefined || row.key === 'author') return []; // shown as author.name and author.email
     return [{ key: row.key, value: shown(row, one.value), source: one.source, secret: row.secret ?? false }];
   });
+}
+
+function explainSwitch({ pattern, without, source }: MergeSwitch): Setting {
+  return {
+    key: `merge.without.${pattern}`,
+    value: without === 'all' ? without : without.join(', '),
+    source,
+    secret: false,
+  };
 }
 
 /** Where the secrets of a host are is told; they themselves are not even read for it. */

@@ -28,7 +28,7 @@ export interface YamlValue {
  * Reads a settings file: dotted key → scalar value with its line. The `yaml` library is loaded only when
  * the file exists, so that most commands never pay for it.
  * @param known all allowed keys, dotted; the groups above them are allowed too
- * @param groups keys whose whole group is handed over, for another reader
+ * @param groups keys, dotted, whose whole group is handed over, for another reader
  * @returns undefined when there is no such file
  * @throws KbError E_USAGE naming file, line and key
  */
@@ -68,7 +68,7 @@ export async function readYamlFile(
         values.set(key, { value: group, line });
         continue;
       }
-      checkKey(path, line, key, keyNode.value, known);
+      checkKey(path, line, key, keyNode.value, [...known, ...groups]);
       if (!known.includes(key)) visit(value, key);
       else if (isScalar(value) || value === null)
         values.set(key, { value: isScalar(value) ? value.value : null, line });

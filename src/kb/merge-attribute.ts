@@ -8,9 +8,10 @@ import { mergeUnion } from '../merge/merge-union.js';
 import { type Contents, type MergeContents, mergeByLines } from './merge-contents.js';
 import type { Kb } from './open.js';
 
-/** What is needed of a KB to merge its files as its attributes say. */
+/** What is needed of a KB to merge its files as its attributes and its `kb.yaml` say. */
 export interface AttributedMerge {
-  readonly worktree: { readonly settings: Pick<Kb['worktree']['settings'], 'conversions'> };
+  readonly settings: Pick<Kb['settings'], 'mergeWithout'>;
+  readonly worktree: { readonly settings: Pick<Kb['worktree']['settings'], 'conversions' | 'ignoreCase'> };
   readonly gitConfig: Pick<GitConfig, 'get'>;
   readonly surroundings: Pick<Kb['surroundings'], 'report'>;
 }

@@ -1,6 +1,7 @@
 import type { Oid } from '../git/ids.js';
 import type { ObjectSource } from '../git/objects/object.js';
 import type { AttributedMerge } from './merge-attribute.js';
+import type { RuleChoice } from '../merge/rule-names.js';
 import { mergeText } from '../merge/merge-text.js';
 
 /** The versions of one file that are to become one. */
@@ -32,10 +33,18 @@ export const mergeByLines: MergeContents = ({ base, ours, theirs }) => {
   return merged.kind === 'merged' ? { ...merged, rules: [] } : merged;
 };
 
-/** The merge engine, loaded when there is something to merge: most commands have nothing. It goes by `merge=` of the attributes. */
+/** The merge engine, loaded when there is something to merge: most commands have nothing. It goes by `merge=` of the attributes, and by `merge.without` of `kb.yaml`. */
 export async function loadMerge(kb: AttributedMerge | undefined): Promise<MergeContents> {
   const { mergeFile } = await import('../merge/merge-file.js');
   if (kb === undefined) return mergeFile;
   const { mergeByAttributes } = await import('./merge-attribute.js');
-  return mergeByAttributes(kb, mergeFile);
+  const choiceFor = kb.settings.mergeWithout === undefined ? undefined : await loadChoices(kb);
+  return mergeByAttributes(kb, (contents) =>
+    mergeFile(choiceFor === undefined ? contents : { ...contents, choice: choiceFor(contents.path) }),
+  );
+}
+
+async function loadChoices(kb: AttributedMerge): Promise<(path: string) => RuleChoice> {
+  const { ruleChoices } = await import('./merge-switches.js');
+  return ruleChoices(kb);
 }

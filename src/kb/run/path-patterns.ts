@@ -7,16 +7,21 @@ import { parsePattern, toByteString, type IgnorePattern } from '../../git/worktr
  * anywhere, `/notes` and `notes/today` begin at the root, `notes/` is a folder with all in it, `**` any folders. The
  * last pattern that matches decides and `!` takes out again, here also below a folder that was selected as a whole.
  * @param ignoreCase as `core.ignoreCase`
+ * @param source where the patterns come from, for the message
  * @returns selects everything without patterns
  * @throws KbError E_USAGE for a pattern that can match nothing
  */
-export function parsePathPatterns(texts: readonly string[], ignoreCase: boolean): (path: RepoPath) => boolean {
+export function parsePathPatterns(
+  texts: readonly string[],
+  ignoreCase: boolean,
+  source = '--path',
+): (path: RepoPath) => boolean {
   if (texts.length === 0) return () => true;
   const patterns = texts.map((text) => {
     const pattern = parsePattern(toByteString(text.replace(/^\.\//, '/'), encodePath), ignoreCase);
     if (pattern !== undefined) return pattern;
-    throw new KbError('E_USAGE', `--path ${JSON.stringify(text)} matches nothing`, {
-      hint: 'write it as in a .gitignore, for example: --path "topics/**/*.md"',
+    throw new KbError('E_USAGE', `${source} ${JSON.stringify(text)} matches nothing`, {
+      hint: 'write it as in a .gitignore, for example: "topics/**/*.md"',
     });
   });
   const lastFirst = [...patterns].reverse();

@@ -134,6 +134,17 @@ describe('loadSettings', () => {
     });
   });
 
+  it('reads the merge rules that a team does without', async () => {
+    const loaded = await load({ kbYaml: 'merge:\n  without:\n    "a/**": [words, cells]\n    b.md: all\n' });
+    expect(loaded.settings.mergeWithout).toMatchObject([
+      { pattern: 'a/**', without: ['words', 'cells'] },
+      { pattern: 'b.md', without: 'all' },
+    ]);
+    expect(loaded.explain()).toContainEqual(
+      expect.objectContaining({ key: 'merge.without.a/**', value: 'words, cells' }) as unknown,
+    );
+  });
+
   it('reads what only the user may set', async () => {
     const { settings } = await load({
       user: 'default: work\nauthor: Ann Lee <ann@example.org>\nlockTimeout: 5\ngitTimeout: 2m\n',
@@ -210,6 +221,14 @@ describe('loadSettings', () => {
       /./,
     ],
     ['nesting without end', `branch: ${'['.repeat(30_000)}\n`, /not valid YAML/, /./],
+    [
+      'merge rules that are no list',
+      'merge: {without: {"*.md": 3}}\n',
+      /:1: merge\.without "\*\.md" must be/,
+      /recipes/,
+    ],
+    ['merge rules without a pattern', 'merge: {without: [words]}\n', /merge\.without must be a group/, /recipes/],
+    ['another key beside them', 'merge: {with: 1}\n', /unknown key "merge\.with"/, /merge\.without/],
     ['two documents', 'branch: a\n---\nbranch: b\n', /not valid YAML/, /./],
     ['more than 64 KiB', `# ${'x'.repeat(65_536)}\n`, /larger than 65536 bytes/, /./],
     ['a secret in a value is not shown', 'branch: [ghp_0123456789abcdef]\n', /^(?!.*0123456789).*$/, /./],
