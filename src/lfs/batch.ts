@@ -154,8 +154,11 @@ export function readHeaders(said: unknown): Record<string, string> {
   return kept;
 }
 
-/** `expires_in` counts from the answer, and goes before `expires_at`: it does not need equal clocks. */
-function readExpiry(action: Record<string, unknown>, nowMs: number): number | undefined {
+/**
+ * `expires_in` counts from the answer, and goes before `expires_at`: it does not need equal clocks.
+ * @returns wall clock, milliseconds since 1970; undefined: for ever
+ */
+export function readExpiry(action: Readonly<Record<string, unknown>>, nowMs: number): number | undefined {
   const { expires_in: seconds, expires_at: at } = action;
   if (typeof seconds === 'number' && Number.isFinite(seconds) && seconds !== 0) return nowMs + seconds * 1000;
   if (typeof at !== 'string') return undefined;

@@ -31,8 +31,8 @@ export interface HttpPeerOptions extends RemoteOptions {
   readonly wall: () => number;
   /** Uniform in [0, 1). */
   readonly random: () => number;
-  /** Sent with every question to the server, in the place of credentials: what `git-lfs-authenticate` gave. */
-  readonly headers?: Readonly<Record<string, string>>;
+  /** For each question to the server, in the place of credentials: what `git-lfs-authenticate` gave. */
+  readonly headers?: () => Promise<Readonly<Record<string, string>>>;
 }
 
 /** So many files at a time, each on its own connection. */
@@ -246,7 +246,7 @@ class HttpPeer implements LfsPeer {
     const reply = await session.send({
       method: 'POST',
       path: 'objects/batch',
-      headers: { Accept: LFS_JSON, 'Content-Type': LFS_JSON, ...options.headers },
+      headers: { Accept: LFS_JSON, 'Content-Type': LFS_JSON, ...(await options.headers?.()) },
       body: () => ({ chunks: [body], length: body.length }),
       repeatable: true,
     });

@@ -189,6 +189,23 @@ describe.skipIf(!nativeGit.available || !openSsh.available)('large files over ss
     agrees();
   });
 
+  it.each([
+    ['expires_at', '2020-01-01T00:00:00Z'],
+    ['expires_in', 1],
+  ])('what is good for too short a time is asked for anew (%s)', async (name, value) => {
+    const href = `${lfs.url}/x/info/lfs`;
+    grant({ href, header: { Authorization: `Basic ${SECRET}` } });
+    const old = JSON.stringify({ href, header: { Authorization: 'Basic eDp3cm9uZw==' }, [name]: value });
+    const [first, answer] = [join(root, 'first'), join(root, 'answer')];
+    writeFileSync(first, old);
+    serverRuns(`if [ -f '${first}' ]; then cat '${first}'; rm '${first}'; else cat '${answer}'; fi`);
+    const content = randomBytes(5000);
+    lfs.put(content);
+    seed({ 'a.bin': pointerTo(content) });
+    expect((await clone()).json()).toMatchObject({ lfsMissing: [] });
+    expect(asked()).toEqual([bare, 'download', bare, 'download']);
+  });
+
   it('no path is a command, nor an option', async () => {
     const name = "it's a $(touch pwned); `touch pwned` & -oProxyCommand=touch\\ pwned!.git";
     mkdirSync(join(root, '-odd'));

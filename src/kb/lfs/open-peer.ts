@@ -7,6 +7,7 @@ import type { ObjectSource } from '../../git/objects/object.js';
 import { findEntry } from '../../git/objects/tree.js';
 import { findEndpoint, type Endpoint, type LfsConfig, type LfsOperation } from '../../lfs/endpoint.js';
 import type { LfsPeer } from '../../lfs/peer.js';
+import type { Granted } from '../../lfs/ssh-authenticate.js';
 import type { IncomingWatch } from '../../lfs/store.js';
 import type { RemoteUrl } from '../../remote/url.js';
 import { remoteOptions } from '../connect.js';
@@ -72,13 +73,17 @@ export async function openPeer(place: LfsPlace, question: PeerQuestion): Promise
     random: surroundings.random,
   };
   if (url.ssh === undefined) return openHttpPeer(url, store, http);
-  const { authenticateOverSsh } = await import('../../lfs/ssh-authenticate.js');
-  const granted = await authenticateOverSsh(url, url.ssh, operation, {
-    ...options,
-    ssh: () => sshSettings(gitConfig, remoteName),
-    timeoutMs: settings.gitTimeoutMs,
-  });
-  return openHttpPeer(granted.endpoint, store, { ...http, headers: granted.headers });
+  const { authenticateOverSsh, renewedHeaders } = await import('../../lfs/ssh-authenticate.js');
+  const address = url.ssh;
+  const ask = (): Promise<Granted> =>
+    authenticateOverSsh(url, address, operation, {
+      ...options,
+      ssh: () => sshSettings(gitConfig, remoteName),
+      timeoutMs: settings.gitTimeoutMs,
+      wall: http.wall,
+    });
+  const granted = await ask();
+  return openHttpPeer(granted.endpoint, store, { ...http, headers: renewedHeaders(granted, ask, http.wall) });
 }
 
 /** Without includes: what is in the repository leads to no other file. */
