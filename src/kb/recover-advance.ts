@@ -10,8 +10,9 @@ import { diffTrees, type TreeChange } from '../git/objects/tree-diff.js';
 import { toDiskPath, type RepoPath } from '../git/paths.js';
 import { sweepTemporaryFiles } from '../git/worktree/apply.js';
 import { UNKNOWN_STAT } from '../git/worktree/modes.js';
-import { mergeText } from '../merge/merge-text.js';
 import { carryOut, JOURNAL, treeOf, type Advance, type AdvanceContext } from './advance.js';
+import { mergeByAttributes } from './merge-attribute.js';
+import { mergeByLines } from './merge-contents.js';
 import type { Kb } from './open.js';
 
 /**
@@ -52,7 +53,7 @@ function finish(kb: Kb, step: Advance, context: Pick<AdvanceContext, 'who' | 'fe
   const toTree = readCommit(kb.objects, step.to).tree;
   const changes = diffTrees(kb.objects, step.fromTree, toTree);
   sweepTemporaryFiles(kb.worktree, changes);
-  const merged = mergeEditsSince(kb, changes);
+  const merged = mergeEditsSince(kb, changes, toTree);
   if (merged === undefined) return;
   for (const [path, data] of merged) {
     writeFileAtomic(kb.surroundings.disk, String(toDiskPath(kb.root, path)), kb.worktree.toFile(path, data));
@@ -62,8 +63,10 @@ function finish(kb: Kb, step: Advance, context: Pick<AdvanceContext, 'who' | 'fe
 }
 
 /** What becomes of files that hold neither their old nor their new version; undefined: one of them cannot be merged. */
-function mergeEditsSince(kb: Kb, changes: readonly TreeChange[]): Map<RepoPath, Buffer> | undefined {
+function mergeEditsSince(kb: Kb, changes: readonly TreeChange[], toTree: Oid): Map<RepoPath, Buffer> | undefined {
   const merged = new Map<RepoPath, Buffer>();
+  const merge = mergeByAttributes(kb, mergeByLines);
+  const onto = { objects: kb.objects, tree: toTree };
   for (const { path, before, after } of changes) {
     const file = readPlainFile(kb, path);
     if (file === undefined && kb.worktree.isLeftOut(path)) continue;
@@ -74,7 +77,7 @@ function mergeEditsSince(kb: Kb, changes: readonly TreeChange[]): Map<RepoPath, 
     if (file === undefined || before === undefined || after === undefined || file.mode !== before.mode)
       return undefined;
     const bytes = (leaf: Leaf): Buffer => kb.objects.read(leaf.oid).data;
-    const result = mergeText(bytes(before), file.data, bytes(after));
+    const result = merge({ base: bytes(before), ours: file.data, theirs: bytes(after), path, onto });
     if (result.kind === 'conflict') return undefined;
     merged.set(path, result.data);
   }

@@ -7,7 +7,8 @@ import type { Leaf } from '../git/objects/tree.js';
 import { diffTrees, type TreeChange } from '../git/objects/tree-diff.js';
 import { toDiskPath, type RepoPath } from '../git/paths.js';
 import { sweepTemporaryFiles } from '../git/worktree/apply.js';
-import { mergeText } from '../merge/merge-text.js';
+import { mergeByAttributes } from './merge-attribute.js';
+import { mergeByLines } from './merge-contents.js';
 import type { Kb } from './open.js';
 import { readPlainFile } from './recover-advance.js';
 import { carryOutSwitch, closeSwitch, SWITCH_JOURNAL, type SwitchContext, type SwitchStep } from './switch-files.js';
@@ -30,7 +31,7 @@ export function finishInterruptedSwitch(kb: Kb, context: SwitchContext): void {
     if (head.branch === step.to) return closeSwitch(kb, step, context);
     const changes = diffTrees(kb.objects, step.fromFiles, step.toFiles);
     sweepTemporaryFiles(kb.worktree, changes);
-    settleEditsSince(kb, changes);
+    settleEditsSince(kb, changes, step.toFiles);
     carryOutSwitch(kb, step, context, changes);
     closeSwitch(kb, step, context);
     kb.surroundings.report({
@@ -58,7 +59,9 @@ function canBeFinished(kb: Kb, step: SwitchStep): boolean {
 }
 
 /** Files that hold neither the version before the switch nor the one after it: edited since the crash. */
-function settleEditsSince(kb: Kb, changes: readonly TreeChange[]): void {
+function settleEditsSince(kb: Kb, changes: readonly TreeChange[], tree: Oid): void {
+  const merge = mergeByAttributes(kb, mergeByLines);
+  const onto = { objects: kb.objects, tree };
   for (const { path, before, after } of changes) {
     const file = readPlainFile(kb, path);
     if (file === 'barred' || file === undefined || after === undefined) continue; // what is there stays, or is written
@@ -66,7 +69,8 @@ function settleEditsSince(kb: Kb, changes: readonly TreeChange[]): void {
       leaf?.mode === file.mode && leaf.oid === hashObject('blob', file.data);
     if (holds(before) || holds(after)) continue;
     const bytes = (leaf: Leaf): Buffer => kb.objects.read(leaf.oid).data;
-    const merged = mergeText(before === undefined ? undefined : bytes(before), file.data, bytes(after));
+    const base = before === undefined ? undefined : bytes(before);
+    const merged = merge({ base, ours: file.data, theirs: bytes(after), path, onto });
     const write = (to: RepoPath, data: Buffer): void =>
       writeFileAtomic(kb.surroundings.disk, String(toDiskPath(kb.root, to)), kb.worktree.toFile(path, data));
     if (merged.kind !== 'conflict') {

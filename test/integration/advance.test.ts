@@ -106,6 +106,31 @@ describe.skipIf(!nativeGit.available)('an advance that was interrupted (needs na
     expect(onRemote('diary.md')).toContain('line 1, remotely');
   });
 
+  it('merges such a file as its attributes say: by union', async () => {
+    leaveJournal();
+    write(site.kb, {
+      '.git/info/attributes': 'diary.md merge=union\n',
+      'diary.md': LINES.replace('line 1\n', 'line 1, locally\n'),
+    });
+    await syncOnce(worldOf(site));
+    expect(rev('main~')).toBe(to);
+    expect(git(site.kb, ['reflog', '--format=%gs'])).toContain('finish an interrupted advance');
+    for (const text of [readFileSync(join(site.kb, 'diary.md'), 'utf8'), onRemote('diary.md')]) {
+      expect(text).toContain('line 1, locally\n');
+      expect(text).toContain('line 1, remotely\n');
+    }
+    expect(problemsOf(site)).toEqual([]);
+  });
+
+  it('merges no file that its attributes call binary', async () => {
+    leaveJournal();
+    const mine = LINES.replace('line 10\n', 'line 10, locally\n');
+    write(site.kb, { '.git/info/attributes': 'diary.md -merge\n', 'diary.md': mine });
+    await expect(syncOnce(worldOf(site))).rejects.toMatchObject({ code: 'E_CONFLICT' });
+    expect(readFileSync(join(site.kb, 'diary.md'), 'utf8')).toBe(mine);
+    expect(onRemote('diary.md')).toBe(REMOTE_LINES);
+  });
+
   describe('of a sync whose local edits have landed', () => {
     /** The edits lie in the work tree and on the remote; the index and the branch know nothing of them. */
     beforeEach(() => {

@@ -204,6 +204,19 @@ describe.skipIf(!nativeGit.available)('kb run (needs native git)', () => {
       expect(warnings).toEqual([]);
     });
 
+    it('is told from the run by no lines of a file that is not merged by lines, nor by a union of both', async () => {
+      write(site.kb, {
+        '.git/info/attributes': 'diary.md -merge\ninbox/one.md merge=union\n',
+        'diary.md': changed(1, 'mine'),
+        'inbox/one.md': 'mine\n',
+      });
+      const warnings: string[] = [];
+      await runScript(site, 'echo more >> diary.md; echo theirs > inbox/one.md', { warnings });
+      expect([onRemote('diary.md'), onRemote('inbox/one.md')]).toEqual([`${changed(1, 'mine')}more\n`, 'theirs\n']);
+      expect(warnings).toEqual([expect.stringContaining('uncommitted before, in: diary.md, inbox/one.md')]);
+      expectNativeGitAgrees(site.kb, site.remote);
+    });
+
     it('goes along, and is told, where the two cannot be told apart', async () => {
       write(site.kb, { 'diary.md': changed(1, 'mine'), 'draft.md': 'draft\n' });
       const warnings: string[] = [];

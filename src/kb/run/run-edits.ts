@@ -6,9 +6,10 @@ import type { Leaf } from '../../git/objects/tree.js';
 import { editTree } from '../../git/objects/tree-edit.js';
 import { comparePaths, type RepoPath } from '../../git/paths.js';
 import { pathProblem } from '../../git/worktree/path-rules.js';
-import { mergeText } from '../../merge/merge-text.js';
 import { treeOf } from '../advance.js';
 import { scanLocalEdits } from '../local-edits.js';
+import { mergeByAttributes } from '../merge-attribute.js';
+import { mergeByLines, type Contents, type MergeContents } from '../merge-contents.js';
 import type { Kb } from '../open.js';
 import { withIgnoreFiles } from './ignore-files-before.js';
 import { leafAt, leafInIndex, lookAtFile, sameLeaf, type DirtyFile, type DirtyFiles } from './snapshot.js';
@@ -78,6 +79,8 @@ function lookForEdits(kb: Kb, seen: Kb, { head, index, base, dirty, staged, onUn
   const headTree = treeOf(kb, head);
   const baseTree = treeOf(kb, base);
   const edits: RunEdit[] = [];
+  const onto = { objects: staged, tree: headTree };
+  const byAttributes = mergeByAttributes(kb, mergeByLines);
   for (const path of new Set([...scanned.keys(), ...dirty.keys()])) {
     const problem = pathProblem(path);
     if (problem !== undefined) {
@@ -88,7 +91,7 @@ function lookForEdits(kb: Kb, seen: Kb, { head, index, base, dirty, staged, onUn
     const now = file?.leaf ?? null;
     const atHead = leafAt(kb.objects, headTree, path);
     const was = dirty.get(path);
-    const sides = { staged, now, atHead, atBase: leafAt(kb.objects, baseTree, path) };
+    const sides = { path, onto, byAttributes, staged, now, atHead, atBase: leafAt(kb.objects, baseTree, path) };
     const before = was === undefined ? atHead : workBefore(was, sides);
     const indexBefore = was === undefined ? atHead : indexOf(was, sides);
     if (sameLeaf(now, before) && sameLeaf(leafInIndex(index, path), indexBefore)) continue;
@@ -100,6 +103,11 @@ function lookForEdits(kb: Kb, seen: Kb, { head, index, base, dirty, staged, onUn
 }
 
 interface Sides {
+  readonly path: RepoPath;
+  /** Where the file's attributes are. */
+  readonly onto: NonNullable<Contents['onto']>;
+  /** As `merge=` of them says. */
+  readonly byAttributes: MergeContents;
   readonly staged: StagedObjects;
   readonly now: Leaf | null;
   /** In the last commit. */
@@ -112,10 +120,11 @@ interface Sides {
  * What would lie here now without the run. Where a command inside of it has committed a change of this file, that is
  * the uncommitted edit upon the new version, and where the edit itself was committed, the new version.
  */
-function workBefore({ work }: DirtyFile, { staged, now, atHead, atBase }: Sides): Leaf | null {
+function workBefore({ work }: DirtyFile, sides: Sides): Leaf | null {
+  const { now, atHead, atBase } = sides;
   if (sameLeaf(now, work) || sameLeaf(atHead, atBase)) return work;
   if (work === null || atHead === null) return now === null ? null : atHead;
-  return mergeLeaves(staged, atBase, work, atHead) ?? atHead;
+  return mergeLeaves(sides, sides.byAttributes, atBase, work, atHead) ?? atHead;
 }
 
 /** What was staged stays staged as long as the last commit is the same there. */
@@ -123,19 +132,42 @@ function indexOf({ index }: DirtyFile, { atHead, atBase }: Sides): Leaf | null {
   return sameLeaf(atHead, atBase) ? index : atHead;
 }
 
-/** The run's edit, put upon the committed version, if the file held other edits before. */
-function ownPart(before: Leaf | null, { staged, now, atHead }: Sides): Pick<RunEdit, 'own' | 'isMixed'> {
+/**
+ * The run's edit, put upon the committed version, if the file held other edits before. Two edits of the same lines are
+ * not told apart by keeping both versions of them (`merge=union`): nobody has written such a file. Nor are those of a file
+ * whose lines mean nothing (`-merge`).
+ */
+function ownPart(before: Leaf | null, sides: Sides): Pick<RunEdit, 'own' | 'isMixed'> {
+  const { byAttributes, now, atHead } = sides;
   if (sameLeaf(before, atHead) || now === null || before === null) return { own: now, isMixed: false };
   if (sameLeaf(now, before)) return { own: atHead, isMixed: false }; // only the index was changed
-  const own = atHead === null ? undefined : mergeLeaves(staged, before, atHead, now);
+  const separate: MergeContents = (contents) => {
+    const merged = mergeByLines(contents);
+    if (merged.kind === 'conflict') return merged;
+    const attributed = byAttributes(contents);
+    return attributed.kind === 'conflict' ? attributed : merged;
+  };
+  const own = atHead === null ? undefined : mergeLeaves(sides, separate, before, atHead, now);
   return own === undefined ? { own: now, isMixed: true } : { own, isMixed: false };
 }
 
 /** undefined: the two edits cannot be told apart, or are of no text. */
-function mergeLeaves(staged: StagedObjects, base: Leaf | null, one: Leaf, other: Leaf): Leaf | undefined {
+function mergeLeaves(
+  { staged, path, onto }: Sides,
+  merge: MergeContents,
+  base: Leaf | null,
+  one: Leaf,
+  other: Leaf,
+): Leaf | undefined {
   if (![base ?? one, one, other].every(isFile)) return undefined;
   const read = ({ oid }: Leaf): Buffer => staged.read(oid).data;
-  const merged = mergeText(base === null ? undefined : read(base), read(one), read(other));
+  const merged = merge({
+    base: base === null ? undefined : read(base),
+    ours: read(one),
+    theirs: read(other),
+    path,
+    onto,
+  });
   if (merged.kind === 'conflict') return undefined;
   const mode = other.mode === base?.mode ? one.mode : other.mode;
   return { mode, oid: staged.add('blob', merged.data) };
