@@ -4,6 +4,7 @@ import type { Disk } from '../disk/disk.js';
 import { asStorageError, isErrno } from '../disk/durable.js';
 import { decodeLatin1, parseGitConfig } from './git-config-syntax.js';
 import { includeApplies } from './git-config-condition.js';
+import { homePath } from './locations.js';
 
 export { setGitConfig } from './git-config-edit.js';
 
@@ -190,7 +191,7 @@ class Loader {
   }
 
   private includedFile(value: string, includedBy: string | undefined): string | undefined {
-    const path = value.startsWith('~/') ? join(this.options.home, value.slice(2)) : value;
+    const path = homePath(value, this.options.home);
     if (isAbsolute(path)) return path;
     // "~user/": another user's home is nothing kb can know without asking the system; git ignores unknown ones
     if (path.startsWith('~') && path.includes('/')) return undefined;

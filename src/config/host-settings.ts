@@ -1,6 +1,7 @@
 import { homedir } from 'node:os';
-import { dirname, isAbsolute, join, resolve } from 'node:path';
+import { dirname, isAbsolute, resolve } from 'node:path';
 import { KbError } from '../errors.js';
+import { homePath } from './locations.js';
 import type { YamlValue } from './yaml-file.js';
 
 /** What the user has said about one host, under `hosts` in the user's `config.yaml`. */
@@ -47,8 +48,7 @@ export function readHosts({ value, line }: YamlValue, file: string, home: string
     return written;
   };
   const path = (raw: unknown, key: string): string => {
-    const written = text(raw, key);
-    if (written.startsWith('~/')) return join(home || homedir(), written.slice(2));
+    const written = homePath(text(raw, key), home || homedir());
     return isAbsolute(written) ? written : resolve(dirname(file), written);
   };
   const words = (raw: unknown, key: string): readonly string[] =>

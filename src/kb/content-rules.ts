@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { parseGitBoolean, type GitConfig } from '../config/git-config.js';
-import { homeDirectory } from '../config/locations.js';
+import { homeDirectory, homePath } from '../config/locations.js';
 import { Conversions, type ConversionSource } from '../git/convert/conversions.js';
 import type { ConversionSettings } from '../git/convert/path-conversion.js';
 import { lfsFilter, type StorePlace } from './lfs/place.js';
@@ -66,6 +66,6 @@ function systemAttributes(env: NodeJS.ProcessEnv): string[] {
  */
 export function userFile(gitConfig: GitConfig, env: NodeJS.ProcessEnv, setting: string, name: string): string {
   const configured = gitConfig.get(`core.${setting}`);
-  if (configured !== undefined) return configured.replace(/^~(?=\/)/, () => homeDirectory(env));
+  if (configured !== undefined) return homePath(configured, homeDirectory(env));
   return join(env['XDG_CONFIG_HOME'] || join(homeDirectory(env), '.config'), 'git', name);
 }

@@ -5,7 +5,7 @@ import type { Oid } from '../git/ids.js';
 import { findEntry } from '../git/objects/tree.js';
 import type { RepoPath } from '../git/paths.js';
 import { mergeUnion } from '../merge/merge-union.js';
-import { type Contents, type MergeContents, mergeByLines } from './merge-contents.js';
+import { type Contents, type MergeContents, type MergedContents, mergeByLines } from './merge-contents.js';
 import type { Kb } from './open.js';
 
 /** What is needed of a KB to merge its files as its attributes and its `kb.yaml` say. */
@@ -16,12 +16,13 @@ export interface AttributedMerge {
   readonly surroundings: Pick<Kb['surroundings'], 'report'>;
 }
 
-const BINARY: MergeContents = ({ base, ours, theirs }) => {
+/** Where one side left the file alone, or both made it the same: no attribute has a say in that. */
+function withoutLooking({ base, ours, theirs }: Contents): MergedContents | undefined {
   if (ours.equals(theirs) || base?.equals(theirs) === true) return { kind: 'merged', data: ours, rules: [] };
-  return base?.equals(ours) === true
-    ? { kind: 'merged', data: theirs, rules: [] }
-    : { kind: 'conflict', reason: 'binary' };
-};
+  return base?.equals(ours) === true ? { kind: 'merged', data: theirs, rules: [] } : undefined;
+}
+
+const BINARY: MergeContents = (contents) => withoutLooking(contents) ?? { kind: 'conflict', reason: 'binary' };
 
 /** By this name kb itself is configured as a merge driver of native git (docs/merging.md). */
 const OWN_DRIVER = 'kb';
@@ -69,10 +70,10 @@ export function mergeByAttributes(kb: AttributedMerge, merge: MergeContents): Me
     )(contents);
 }
 
-const union: MergeContents = ({ base, ours, theirs }) => {
-  if (ours.equals(theirs) || base?.equals(theirs) === true) return { kind: 'merged', data: ours, rules: [] };
-  if (base?.equals(ours) === true) return { kind: 'merged', data: theirs, rules: [] };
-  const merged = mergeUnion(base, ours, theirs);
+const union: MergeContents = (contents) => {
+  const known = withoutLooking(contents);
+  if (known !== undefined) return known;
+  const merged = mergeUnion(contents.base, contents.ours, contents.theirs);
   return merged.kind === 'merged' ? { ...merged, rules: [] } : merged;
 };
 

@@ -1,5 +1,6 @@
+import { homePath } from '../../config/locations.js';
 import { cleanIdentity } from '../../git/objects/commit.js';
-import { homePath, runSigningProgram, signingFailure } from './program.js';
+import { runSigningProgram, signingFailure } from './program.js';
 import type { Sign, SigningSettings } from './signer.js';
 
 /**

@@ -1,5 +1,4 @@
 import { spawnSync } from 'node:child_process';
-import { join } from 'node:path';
 import { KbError, redact } from '../../errors.js';
 import { printable } from '../../printable.js';
 import { sshEnvironment } from '../../remote/ssh/environment.js';
@@ -64,11 +63,6 @@ export function runSigningProgram({ env, ask }: Surroundings, { program, args, i
     stderr: stderr?.toString('utf8') ?? '',
     ...(failure === undefined ? {} : { failure }),
   };
-}
-
-/** `~/` of a path in the configuration. */
-export function homePath(path: string, home: string): string {
-  return path.startsWith('~/') ? join(home, path.slice(2)) : path;
 }
 
 /** @param next what to type, for each of the likely reasons */

@@ -1,9 +1,10 @@
 import { join, resolve } from 'node:path';
 import { randomBytes } from 'node:crypto';
 import { tmpdir } from 'node:os';
+import { homePath } from '../../config/locations.js';
 import { asStorageError, readFileIfExists, removeTree, writeFileAtomic } from '../../disk/durable.js';
 import { KbError } from '../../errors.js';
-import { homePath, runSigningProgram, signingFailure } from './program.js';
+import { runSigningProgram, signingFailure } from './program.js';
 import type { Sign, SigningSettings } from './signer.js';
 import { splitCommand } from './split-command.js';
 
