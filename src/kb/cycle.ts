@@ -375,15 +375,14 @@ class Cycle {
   private async bringFiles(exchange: Exchange, target: Oid | undefined, source: ObjectSource): Promise<void> {
     const { kb } = this;
     if (target === undefined || this.isAside) return;
-    const { tree } = readCommit(source, target);
-    const changes = diffTrees(source, this.worktreeTree(), tree);
+    const changes = this.changesTo(source, target);
     if (kb.promisor !== undefined) {
       const wanted = filesInSight(kb, changes).filter((oid) => !source.has(oid));
       await exchange.bringPromised(wanted);
       for (const oid of wanted) if (!kb.objects.has(oid)) throw kb.objects.missing(oid);
     }
     await bringChangedLargeFiles(kb, changes, {
-      tree,
+      tree: readCommit(source, target).tree,
       objects: source,
       index: () => this.safeIndex(),
       from: () => this.lfsRemote(),
