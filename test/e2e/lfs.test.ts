@@ -1,7 +1,17 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statfsSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statfsSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createBareRepository, hasGitHttpBackend, startGitServer, type GitServer } from '../support/http-backend.js';
@@ -430,6 +440,13 @@ describe.skipIf(!nativeGit.available || !hasGitHttpBackend())(
         return new Map(here.map((path) => [path, sha(readFileSync(join(directory, path)))]));
       }
 
+      /** Native git's status with nothing to go by but contents: what it knows of times differs from clone to clone. */
+      function changedByContent(directory: string): string {
+        for (const path of git(directory, ['ls-files', '-z']).split('\0').filter(Boolean))
+          if (existsSync(join(directory, path))) utimesSync(join(directory, path), 1, 1);
+        return git(directory, ['status', '--porcelain']);
+      }
+
       it('check out the same files, whatever .gitattributes in folders say and however a clone is made', async () => {
         const sizes = [1, 100, 1023, 1024, 1025, 70_000, 1_200_000];
         const contents = sizes.map((size) => randomBytes(size));
@@ -491,7 +508,7 @@ describe.skipIf(!nativeGit.available || !hasGitHttpBackend())(
           await talk(root, 'clone', '-q', ...natively, withToken(), theirs);
           if (name === 'sparse') await talk(theirs, 'sparse-checkout', 'set', 'crlf/deep', 'own');
           expect([name, filesIn(mine)]).toEqual([name, filesIn(theirs)]);
-          expect([name, git(mine, ['status', '--porcelain'])]).toEqual([name, git(theirs, ['status', '--porcelain'])]);
+          expect([name, changedByContent(mine)]).toEqual([name, changedByContent(theirs)]);
           git(mine, ['fsck', '--strict']);
         }
 
