@@ -30,7 +30,7 @@ export type MergeContents = (contents: Contents) => MergedContents;
 /** As git merges, with no rule for anything: where files are put back as they were, and nothing new is made. */
 export const mergeByLines: MergeContents = ({ base, ours, theirs }) => {
   const merged = mergeText(base, ours, theirs);
-  return merged.kind === 'merged' ? { ...merged, rules: [] } : merged;
+  return merged.kind === 'merged' ? { ...merged, rules: [] } : { kind: 'conflict', reason: merged.reason };
 };
 
 /** The merge engine, loaded when there is something to merge: most commands have nothing. It goes by `merge=` of the attributes, and by `merge.without` of `kb.yaml`. */

@@ -1,10 +1,12 @@
 import type { FileKind } from './file-kind.js';
 import type { LineRange } from './diff3.js';
+import { squashed } from './line-text.js';
 import { fencesOf, literalLines } from './markdown/fences.js';
 
 /** One version of the file that is being merged. */
 export class Version {
   private fences: Uint8Array | undefined;
+  private counts: ReadonlyMap<string, number> | undefined;
 
   constructor(
     readonly lines: readonly string[],
@@ -18,9 +20,25 @@ export class Version {
     return this.fences[line] === 1;
   }
 
+  /** How often each line stands in it, white space left out; counted once, however many places ask. */
+  get squashedCounts(): ReadonlyMap<string, number> {
+    this.counts ??= countLines(this.lines);
+    return this.counts;
+  }
+
   slice({ start, count }: LineRange): string[] {
     return this.lines.slice(start, start + count);
   }
+}
+
+/** How often each line stands among these, white space left out. */
+export function countLines(lines: readonly string[]): ReadonlyMap<string, number> {
+  const counts = new Map<string, number>();
+  for (const line of lines) {
+    const key = squashed(line);
+    counts.set(key, (counts.get(key) ?? 0) + 1);
+  }
+  return counts;
 }
 
 /** What is left of the comparisons of lines by their words that one merge may make: it bounds the time of any input. */

@@ -26,13 +26,19 @@ export function diffLines(before: Int32Array, after: Int32Array): LineChange[] {
   let tail = 0;
   while (tail < shortest - head && before[before.length - 1 - tail] === after[after.length - 1 - tail]) tail++;
 
-  const worth = {
-    before: worthComparing(before, after, head, tail, changed.before),
-    after: worthComparing(after, before, head, tail, changed.after),
-  };
-  const marks = unmatched(pick(before, worth.before), pick(after, worth.after));
-  putBack(marks.a, worth.before, changed.before);
-  putBack(marks.b, worth.after, changed.after);
+  if (head + tail === shortest) {
+    // one is the other with lines put in: there is nothing to search for
+    changed.before.fill(1, head, before.length - tail);
+    changed.after.fill(1, head, after.length - tail);
+  } else {
+    const worth = {
+      before: worthComparing(before, after, head, tail, changed.before),
+      after: worthComparing(after, before, head, tail, changed.after),
+    };
+    const marks = unmatched(pick(before, worth.before), pick(after, worth.after));
+    putBack(marks.a, worth.before, changed.before);
+    putBack(marks.b, worth.after, changed.after);
+  }
 
   slideGroups(before, changed.before, changed.after);
   slideGroups(after, changed.after, changed.before);

@@ -1,14 +1,9 @@
-import { diffLines, type LineChange } from './diff.js';
+import type { LineChange } from './diff.js';
 
 export interface LineRange {
   readonly start: number;
   readonly count: number;
 }
-
-/** The merged file in order: stretches taken from one side, and stretches that only a person can decide. */
-export type Piece =
-  | { readonly kind: 'ours' | 'theirs'; readonly lines: LineRange }
-  | { readonly kind: 'conflict'; readonly ours: LineRange; readonly theirs: LineRange };
 
 /** A place where at least one side changed the base, in the line numbers of all three files. */
 export interface Region {
@@ -16,47 +11,6 @@ export interface Region {
   readonly base: LineRange;
   readonly ours: LineRange;
   readonly theirs: LineRange;
-}
-
-/**
- * Three-way merge of line numbers from one `LineIds`. Changes that overlap or touch belong together; they
- * are a conflict unless both sides made the same change. A conflict is cut down to the lines in which the
- * sides really differ. Stretches that all three share, or that both sides changed alike, come as `ours`.
- *
- * Source of the rules: git-merge-file(1) at its default level ("zealous"); results equal native git's,
- * which `test/unit/merge/merge-text.native.test.ts` checks.
- */
-export function merge3(base: Int32Array, ours: Int32Array, theirs: Int32Array): Piece[] {
-  const pieces: Piece[] = [];
-  let done = 0; // lines of ours that are in the pieces already
-  const takeOurs = (until: number): void => {
-    if (until > done) pieces.push({ kind: 'ours', lines: { start: done, count: until - done } });
-    done = until;
-  };
-  for (const region of changedRegions(diffLines(base, ours), diffLines(base, theirs))) {
-    if (region.changedBy === 'ours') continue; // comes with the next stretch of ours
-    if (region.changedBy === 'theirs') {
-      takeOurs(region.ours.start);
-      pieces.push({ kind: 'theirs', lines: region.theirs });
-      done = endOf(region.ours);
-      continue;
-    }
-    for (const difference of differences(ours, theirs, region)) {
-      takeOurs(difference.ours.start);
-      pieces.push({ kind: 'conflict', ...difference });
-      done = endOf(difference.ours);
-    }
-  }
-  takeOurs(ours.length);
-  return pieces;
-}
-
-/** Where the sides differ within a region that both changed; nothing if they made the same change. */
-function differences(ours: Int32Array, theirs: Int32Array, region: Region): { ours: LineRange; theirs: LineRange }[] {
-  return diffLines(within(ours, region.ours), within(theirs, region.theirs)).map((change) => ({
-    ours: { start: region.ours.start + change.oldStart, count: change.oldCount },
-    theirs: { start: region.theirs.start + change.newStart, count: change.newCount },
-  }));
 }
 
 /**
@@ -97,10 +51,6 @@ export function changedRegions(byUs: readonly LineChange[], byThem: readonly Lin
   return regions;
 }
 
-function within(lines: Int32Array, range: LineRange): Int32Array {
-  return lines.subarray(range.start, endOf(range));
-}
-
-function endOf(range: LineRange): number {
+export function endOf(range: LineRange): number {
   return range.start + range.count;
 }

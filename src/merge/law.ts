@@ -77,14 +77,32 @@ export function judge(request: {
   return { loses: loses || missingNumbers > replacedNumbers, repeats };
 }
 
-/** A line that is owed and is there needs no look at its words: that is nearly all of a note. */
+/** So far the result is looked through for the next line that is owed, before it counts as not there. */
+const LOOK_AHEAD = 16;
+
+/**
+ * A line that is owed and is there needs no look at its words: that is nearly all of a note. Nearly all of these stand
+ * one behind the other on both sides; only what is left is looked up.
+ */
 function withoutCommon(
   owed: readonly string[],
   result: readonly string[],
 ): { readonly owedLines: readonly string[]; readonly otherLines: readonly string[] } {
   const free = new Map<string, number>();
-  for (const line of owed) free.set(line, (free.get(line) ?? 0) + 1);
-  const otherLines = result.filter((line) => {
+  const others: string[] = [];
+  let at = 0;
+  for (const line of owed) {
+    let found = at;
+    const end = Math.min(result.length, at + LOOK_AHEAD);
+    while (found < end && result[found] !== line) found++;
+    if (found === end) free.set(line, (free.get(line) ?? 0) + 1);
+    else {
+      for (; at < found; at++) others.push(result[at] as string);
+      at++;
+    }
+  }
+  for (; at < result.length; at++) others.push(result[at] as string);
+  const otherLines = others.filter((line) => {
     const count = free.get(line) ?? 0;
     if (count > 0) free.set(line, count - 1);
     return count === 0;
@@ -98,7 +116,7 @@ function was(lines: readonly string[]): ReadonlySet<string> {
   return new Set(lines.map((line) => line.trim()));
 }
 
-const NUMBER = /(?<![\p{L}\p{N}_])\d+(?:[.,:/-]\d+){0,8}(?![\p{L}\p{N}_])/gu;
+const NUMBER = /(?=\d)(?<![\p{L}\p{N}_])\d+(?:[.,:/-]\d+){0,8}(?![\p{L}\p{N}_])/gu;
 
 /** In how many numbers lines differ that both sides added and that are alike in all else. */
 function otherNumbers(ours: readonly string[], theirs: readonly string[], base: ReadonlySet<string>): number {
@@ -160,7 +178,7 @@ function apart(
 
 /** In scripts without blanks between words each character counts. */
 const WORD =
-  /\d{4}-\d{2}-\d{2}T\d{2}[\d:.]*(?:Z|[+-]\d{2}:?\d{2})?|(?<![\p{L}\p{N}_])\d+(?:[.,:/-]\d+){0,8}(?![\p{L}\p{N}_])|[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}\p{Script=Thai}]|[\p{L}\p{N}_]+/gu;
+  /\d{4}-\d{2}-\d{2}T\d{2}[\d:.]*(?:Z|[+-]\d{2}:?\d{2})?|(?=\d)(?<![\p{L}\p{N}_])\d+(?:[.,:/-]\d+){0,8}(?![\p{L}\p{N}_])|[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}\p{Script=Thai}]|[\p{L}\p{N}_]+/gu;
 
 function countWords(texts: readonly string[]): Map<string, number> {
   const counts = new Map<string, number>();

@@ -18,8 +18,8 @@ export class KeyIds {
 
   of(lines: readonly string[]): Int32Array {
     const ids = new Int32Array(lines.length);
-    for (const [at, line] of lines.entries()) {
-      const key = this.keyOf(line);
+    for (let at = 0; at < lines.length; at++) {
+      const key = this.keyOf(lines[at] as string);
       let id = this.known.get(key);
       if (id === undefined) {
         id = this.known.size;

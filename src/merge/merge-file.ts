@@ -2,26 +2,17 @@ import { diffLines } from './diff.js';
 import { fileKind, type FileKind } from './file-kind.js';
 import { judge } from './law.js';
 import { lineRegions } from './line-regions.js';
-import { KeyIds, linesOf } from './line-text.js';
+import { KeyIds } from './line-text.js';
 import { withMarkers, type MarkerStyle } from './markers.js';
 import { mergeByLines, type LinesRequest } from './merge-lines.js';
-import { mergeText } from './merge-text.js';
+import { mergeText, type TextVersions } from './merge-text.js';
 import { hasConflict, rulesOf, settled, textOf, type MergedPiece } from './pieces.js';
 import { ALL_RULES, NO_RULES, without, type RuleChoice, type RuleName } from './rule-names.js';
 import { mergeFrontMatter, splitFrontMatter } from './rules/front-matter.js';
 import { isJson, mergeJson } from './rules/json.js';
 import { carryMove } from './rules/moved.js';
 import { mergeYaml } from './rules/yaml.js';
-import {
-  commonEncoding,
-  readText,
-  three,
-  withEnds,
-  withoutCarriageReturns,
-  writeText,
-  type Encoding,
-  type LineEnds,
-} from './text-form.js';
+import { bareLines, three, withEnds, writeText, type LineEnds, type TextForm } from './text-form.js';
 
 export interface MergeFileRequest {
   /** The common ancestor; undefined where both sides added the file. */
@@ -59,10 +50,8 @@ export type FileMerge =
 export function mergeFile({ base, ours, theirs, path, choice = ALL_RULES }: MergeFileRequest): FileMerge {
   const plain = mergeText(base, ours, theirs);
   if (plain.kind === 'merged') return { ...plain, rules: [] };
-  const versions = base === undefined ? [ours, theirs] : [base, ours, theirs];
-  const encoding = commonEncoding(versions);
-  if (encoding === 'binary' || encoding === 'encoding') return { kind: 'conflict', reason: encoding, regions: 1 };
-  return mergeTexts({ base, ours, theirs, path, choice }, encoding);
+  if (plain.reason !== 'overlap') return { ...plain, regions: 1 };
+  return mergeTexts(plain.texts, path, choice);
 }
 
 /** In bytes of an unknown encoding nobody can tell words, letters or a table's width. */
@@ -76,23 +65,20 @@ const NOT_FOR_BYTES: readonly RuleName[] = [
   'front-matter',
 ];
 
-function mergeTexts({ base, ours, theirs, path, choice = ALL_RULES }: MergeFileRequest, encoding: Encoding): FileMerge {
-  const [o, t] = [readText(ours, encoding), readText(theirs, encoding)];
-  // An empty base is what git gives its merge drivers where both sides added the file.
-  const b = base === undefined || base.length === 0 ? undefined : readText(base, encoding);
-  const ends = endsOf(b?.ends, o.ends, t.ends);
+function mergeTexts({ base, ours, theirs, encoding }: TextVersions, path: string, choice: RuleChoice): FileMerge {
+  const ends = endsOf(base?.ends, ours.ends, theirs.ends, choice);
   const ending = ends.kept === 'crlf' ? '\r\n' : '\n';
-  const lines = (text: string): string[] => linesOf(ends.isUnified ? withoutCarriageReturns(text) : text);
+  const lines = (version: TextForm): readonly string[] => bareLines(version, ends.isUnified);
   const inner = ends.isUnified ? '\n' : ending;
   const request: LinesRequest = {
     kind: fileKind(path),
-    base: b === undefined ? undefined : lines(b.text),
-    ours: lines(o.text),
-    theirs: lines(t.text),
+    base: base === undefined ? undefined : lines(base),
+    ours: lines(ours),
+    theirs: lines(theirs),
     ending: inner,
     choice: encoding === 'utf8' ? choice : without(choice, NOT_FOR_BYTES),
   };
-  const hasMark = three(b?.hasMark, o.hasMark, t.hasMark);
+  const hasMark = three(base?.hasMark, ours.hasMark, theirs.hasMark);
   const write = (text: string): Buffer =>
     writeText(ends.isUnified ? withEnds(text, ends.kept) : text, encoding, hasMark);
   const answer = mergeWithMoves(request);
@@ -120,10 +106,11 @@ function endsOf(
   base: LineEnds | undefined,
   ours: LineEnds,
   theirs: LineEnds,
+  choice: RuleChoice,
 ): { readonly kept: LineEnds; readonly isUnified: boolean } {
   const kinds = new Set([base ?? 'none', ours, theirs].filter((ends) => ends !== 'none'));
   const kept = ours === 'none' ? theirs : theirs === 'none' ? ours : three(base, ours, theirs);
-  return { kept, isUnified: kinds.size > 1 && !kinds.has('mixed') };
+  return { kept, isUnified: kinds.size > 1 && !kinds.has('mixed') && choice.allows('white-space') };
 }
 
 type Answer =

@@ -125,7 +125,8 @@ function mergeRegion(region: Chunk, choice: RuleChoice): MergedPiece[] {
   return kept === undefined ? (fine ?? [conflict(region)]) : [kept];
 }
 
-function refine(region: Chunk, choice: RuleChoice): MergedPiece[] {
+/** @returns undefined where the changes of both sides cannot be told apart any further */
+function refine(region: Chunk, choice: RuleChoice): MergedPiece[] | undefined {
   const { versions, at, base, ours, theirs, isAddAdd, ending } = region;
   const { kind } = versions.ours;
   const steps = fineRegions(
@@ -134,6 +135,7 @@ function refine(region: Chunk, choice: RuleChoice): MergedPiece[] {
     fineChanges(base, theirs, kind, versions.effort),
   );
   const shifted = (range: LineRange, by: LineRange): LineRange => ({ ...range, start: range.start + by.start });
+  if (steps.length === 1 && steps[0]?.changedBy === 'both') return undefined; // nothing smaller than the region
   const pieces = steps.map((step): MergedPiece => {
     const place = {
       base: shifted(step.base, at.base),

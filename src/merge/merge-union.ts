@@ -1,5 +1,5 @@
 import { contentKind } from './content-kind.js';
-import { changedRegions, type LineRange } from './diff3.js';
+import { changedRegions, endOf, type LineRange } from './diff3.js';
 import { diffLines } from './diff.js';
 import { LineIds, sliceLines, splitLines, type Lines } from './lines.js';
 
@@ -98,8 +98,4 @@ function slice(lines: Lines, { start, count }: LineRange): Buffer {
 
 function within(lines: Int32Array, range: LineRange): Int32Array {
   return lines.subarray(range.start, endOf(range));
-}
-
-function endOf(range: LineRange): number {
-  return range.start + range.count;
 }

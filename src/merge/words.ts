@@ -23,7 +23,7 @@ const LEAST_KEPT = 0.35;
 
 /** White space counts as one blank: wrapping a paragraph anew is no change of its words. */
 function keyOfToken(token: string): string {
-  return /^\s/.test(token) ? ' ' : token;
+  return isAsciiWord(token) ? token : /^\s/.test(token) ? ' ' : token;
 }
 
 /**
@@ -97,7 +97,13 @@ function inTurn(line: string[], ours: string[], theirs: string[]): string[] | un
   return isSentence(mine) && isSentence(their) && likeness(mine, their) < 0.5 ? [...ours, ...theirs] : undefined;
 }
 
-const isWord = (token: string): boolean => /[\p{L}\p{N}]/u.test(token);
+const isWord = (token: string): boolean => isAsciiWord(token) || /[\p{L}\p{N}]/u.test(token);
+
+/** Of nearly all tokens the first character says what they are. */
+function isAsciiWord(token: string): boolean {
+  const code = token.charCodeAt(0);
+  return (code >= 97 && code <= 122) || (code >= 65 && code <= 90) || (code >= 48 && code <= 57);
+}
 
 /** Which part of the base's words a side has left alone, 0 to 1. */
 function shareKept(base: readonly string[], changes: readonly { oldStart: number; oldCount: number }[]): number {

@@ -122,6 +122,35 @@ describe.skipIf(!nativeGit.available)('an advance that was interrupted (needs na
     expect(problemsOf(site)).toEqual([]);
   });
 
+  it('merges a file in Latin-1, byte by byte', async () => {
+    const latin1 = (over: Record<string, string>): Buffer =>
+      Buffer.from(
+        LINES.replaceAll(/line (\d+)/g, (line) => over[line] ?? `${line} caf\xe9`),
+        'latin1',
+      );
+    const file = join(site.kb, 'old.txt');
+    const pushed = (over: Record<string, string>): void =>
+      pushFromElsewhere(site, (work) => {
+        writeFileSync(join(work, 'old.txt'), latin1(over));
+      });
+    pushed({});
+    await syncOnce(worldOf(site));
+    pushed({ 'line 1': 'remotely \xe8' });
+    git(site.kb, ['fetch', '-q']);
+    [from, to] = [rev('main'), rev('origin/main')];
+    leaveJournal();
+    writeFileSync(file, latin1({ 'line 10': 'locally \xfc' }));
+    await syncOnce(worldOf(site));
+    expect(rev('main~')).toBe(to);
+    expect(git(site.kb, ['reflog', '--format=%gs'])).toContain('finish an interrupted advance');
+    const merged = latin1({ 'line 1': 'remotely \xe8', 'line 10': 'locally \xfc' });
+    expect(readFileSync(file).equals(merged)).toBe(true);
+    expect(git(site.remote, ['rev-parse', 'main:old.txt']).trim()).toBe(
+      git(site.kb, ['hash-object', '--no-filters', 'old.txt']).trim(),
+    );
+    expect(problemsOf(site)).toEqual([]);
+  });
+
   it('merges no file that its attributes call binary', async () => {
     leaveJournal();
     const mine = LINES.replace('line 10\n', 'line 10, locally\n');

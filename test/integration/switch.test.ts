@@ -292,6 +292,56 @@ describe.skipIf(!nativeGit.available)('kb switch (needs native git)', () => {
     agrees();
   });
 
+  describe('files in Latin-1', () => {
+    const text = (...edits: readonly [string, string][]): Buffer =>
+      Buffer.from(
+        edits.reduce((all, [line, other]) => all.replace(line, other), LINES.replaceAll('line', 'caf\xe9')),
+        'latin1',
+      );
+    const drafted = ['caf\xe9 1\n', 'draft\xe8\n'] as const;
+    const edited = ['caf\xe9 10\n', 'edit\xfc\n'] as const;
+    const file = (): Buffer => readFileSync(join(site.kb, 'old.txt'));
+    const editHere = (): void => {
+      writeFileSync(join(site.kb, 'old.txt'), text([...edited]));
+    };
+
+    beforeEach(async () => {
+      for (const branch of ['main', 'drafts']) {
+        pushFromElsewhere(site, (work) => {
+          if (branch === 'drafts') git(work, ['switch', '-q', '-c', branch]);
+          writeFileSync(join(work, 'old.txt'), branch === 'main' ? text() : text([...drafted]));
+        });
+      }
+      await syncOnce(worldOf(site));
+    });
+
+    it('are merged byte by byte when uncommitted edits come along', async () => {
+      editHere();
+      expect(await to('drafts')).toMatchObject({ result: 'switched', merged: ['old.txt'] });
+      expect(file().equals(text([...drafted], [...edited]))).toBe(true);
+      expect(status()).toEqual([' M old.txt']);
+      agrees();
+    });
+
+    it('are merged byte by byte when a switch is finished that was killed half-way', async () => {
+      await to('drafts');
+      await to('main');
+      const [from, drafts] = [inKb('rev-parse', 'main'), inKb('rev-parse', 'drafts')];
+      const step = { version: 1, from: 'refs/heads/main', fromCommit: from, to: 'refs/heads/drafts', toCommit: drafts };
+      const files = { fromFiles: inKb('rev-parse', 'main^{tree}'), toFiles: inKb('rev-parse', 'drafts^{tree}') };
+      writeFileSync(
+        join(site.kb, '.git/kb/switch.json'),
+        JSON.stringify({ ...step, ...files, createdFrom: null, saved: null }),
+      );
+      editHere();
+      await syncOnce(worldOf(site), { direction: 'pull' });
+      expect(inKb('symbolic-ref', 'HEAD')).toBe('refs/heads/drafts');
+      expect(file().equals(text([...drafted], [...edited]))).toBe(true);
+      expect(status()).toEqual([' M old.txt']);
+      agrees();
+    });
+  });
+
   it('a note that waits for its turn lands on its own branch, whatever was switched to meanwhile', async () => {
     const stage = new Stage(site);
     let waiting: Promise<void> | undefined;

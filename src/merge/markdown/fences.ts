@@ -8,7 +8,8 @@ export function fencesOf(lines: readonly string[]): Uint8Array {
   const marks = new Uint8Array(lines.length);
   let open: string | undefined;
   for (const [at, line] of lines.entries()) {
-    const fence = FENCE.exec(line.trimEnd().replace(/^\s+/, ''));
+    const mayBeFence = line.includes('```') || line.includes('~~~'); // nearly no line is
+    const fence = mayBeFence ? FENCE.exec(line.trimEnd().replace(/^\s+/, '')) : null;
     const run = fence?.[1] ?? '';
     if (open === undefined) {
       if (run !== '' && !(run.startsWith('`') && fence?.[2]?.includes('`') === true)) {

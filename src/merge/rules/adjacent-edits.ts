@@ -24,6 +24,9 @@ export function fineChanges(
   kind: FileKind,
   effort: Effort,
 ): LineChange[] {
+  if (base.length === 1 && side.length === 1) {
+    return base[0] === side[0] ? [] : [{ oldStart: 0, oldCount: 1, newStart: 0, newCount: 1 }];
+  }
   // Indentation is structure in YAML and unknown text; in notes a list that was indented anew is still that list.
   const ids = new KeyIds(kind === 'yaml' || kind === 'other' ? trimmedEnd : squashed);
   const changes = diffLines(ids.of(base), ids.of(side));

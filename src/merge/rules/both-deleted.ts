@@ -10,6 +10,7 @@ export const bothDeleted: ChunkRule = (chunk) => {
   const { versions, base, ours, theirs, isAddAdd } = chunk;
   const { kind } = versions.ours;
   if (isAddAdd || (kind !== 'markdown' && kind !== 'text') || touchesCode(chunk)) return undefined;
+  if (Math.max(letters(ours), letters(theirs)) > letters(base)) return undefined;
   const [b, o, t] = [base, ours, theirs].map((lines) =>
     tokensOf(lines.join(''))?.filter((token) => token.trim() !== ''),
   );
@@ -18,6 +19,13 @@ export const bothDeleted: ChunkRule = (chunk) => {
   if (isPartOf(t, o)) return theirs;
   return isPartOf(o, t) ? ours : undefined;
 };
+
+/** How many characters lines have but for white space: who only took away has no more of them. */
+function letters(lines: readonly string[]): number {
+  let count = 0;
+  for (const line of lines) count += line.replace(/\s+/g, '').length;
+  return count;
+}
 
 /** Whether `few` is what is left of `many` when words of it are taken away. */
 function isPartOf(few: readonly string[], many: readonly string[]): boolean {

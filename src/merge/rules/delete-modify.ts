@@ -4,7 +4,7 @@
  * deletion is nothing but that: where the side has put the lines elsewhere, or something like them in their
  * place, keeping the edit would say the same thing twice.
  */
-import { cutsFence, touchesCode, type Chunk } from '../chunk.js';
+import { countLines, cutsFence, touchesCode, type Chunk } from '../chunk.js';
 import type { FileKind } from '../file-kind.js';
 import { closed, isBlank, squashed } from '../line-text.js';
 import { isItem } from '../markdown/blocks.js';
@@ -99,20 +99,11 @@ function isElsewhere({ versions, at, base, ours, theirs }: Chunk, side: 'ours' |
   const kept = side === 'ours' ? theirs : ours;
   const own = [...base, ...kept].filter((line) => !isBlank(line)).map(squashed);
   const telling = new Set(own.filter((line) => line.length >= SHORT));
-  const count = (all: readonly string[]): Map<string, number> => {
-    const counts = new Map<string, number>();
-    for (const line of all) {
-      const key = squashed(line);
-      if (telling.has(key)) counts.set(key, (counts.get(key) ?? 0) + 1);
-    }
-    return counts;
-  };
-  const [before, after, inChunk] = [count(versions.base.lines), count(versions[side].lines), count(base)];
-  const here = count(versions[side].slice(at[side]));
+  const inVersion = [versions.base.squashedCounts, versions[side].squashedCounts] as const;
+  const inPlace = [countLines(base), countLines(versions[side].slice(at[side]))] as const;
+  const outside = (which: 0 | 1, line: string): number =>
+    (inVersion[which].get(line) ?? 0) - (inPlace[which].get(line) ?? 0);
   const [was, is] = [new Set(base.map(squashed)), new Set(kept.map(squashed))];
-  const moved = [...after.keys()].filter((line) => {
-    const outside = (after.get(line) ?? 0) - (here.get(line) ?? 0);
-    return outside > (before.get(line) ?? 0) - (inChunk.get(line) ?? 0);
-  });
+  const moved = [...telling].filter((line) => inVersion[1].has(line) && outside(1, line) > outside(0, line));
   return moved.some((line) => was.has(line) !== is.has(line)) || moved.length > telling.size * MOST_ELSEWHERE;
 }

@@ -6,7 +6,7 @@ import type { Added, AdditionRule, BlockOrder } from '../additions.js';
 import type { Version } from '../chunk.js';
 import type { LineRange } from '../diff3.js';
 import { isBlank } from '../line-text.js';
-import { indentOf, isItem, isReference, isRow, type Block, type BlockKind } from '../markdown/blocks.js';
+import { indentOf, isItem, isReference, isRow, type Block } from '../markdown/blocks.js';
 
 /** Fewer entries are sorted by chance. */
 const FEWEST_ENTRIES = 4;
@@ -37,40 +37,91 @@ const collator = new Intl.Collator('en', { sensitivity: 'base' });
 const natural = new Intl.Collator('en', { sensitivity: 'base', numeric: true });
 
 /** Ways in which people sort, from the plainest on. */
-const ORDERS: readonly { readonly keyOf: (line: string) => string; readonly compare: Compare }[] = [
-  { keyOf: bare, compare: (a, b) => collator.compare(a, b) },
-  { keyOf: bare, compare: (a, b) => (a < b ? -1 : a > b ? 1 : 0) },
-  { keyOf: letters, compare: (a, b) => (a < b ? -1 : a > b ? 1 : 0) },
-  { keyOf: bare, compare: (a, b) => natural.compare(a, b) },
+const ORDERS: readonly { readonly keys: 'bare' | 'letters'; readonly compare: Compare }[] = [
+  { keys: 'bare', compare: (a, b) => collator.compare(a, b) },
+  { keys: 'bare', compare: (a, b) => (a < b ? -1 : a > b ? 1 : 0) },
+  { keys: 'letters', compare: (a, b) => (a < b ? -1 : a > b ? 1 : 0) },
+  { keys: 'bare', compare: (a, b) => natural.compare(a, b) },
 ];
+const KEYS = { bare, letters };
 
 function order({ chunk, ours, theirs }: Added): BlockOrder | undefined {
   const first = ours.blocks[0] ?? theirs.blocks[0];
   if (first === undefined) return undefined;
   const lists = (['ours', 'theirs'] as const).map((side) => entriesAround(chunk.versions[side], chunk.at[side], first));
   if (lists.some(({ entries }) => entries.length < FEWEST_ENTRIES)) return undefined;
-  for (const { keyOf, compare } of ORDERS) {
-    for (const direction of [1, -1]) {
-      const directed: Compare = (a, b) => direction * compare(a, b);
-      if (lists.every((list) => isSorted(list, keyOf, directed)))
-        return (a, b) => directed(keyOf(a.lines[0] ?? ''), keyOf(b.lines[0] ?? ''));
+  for (const [number, { keys, compare }] of ORDERS.entries()) {
+    for (const direction of [1, -1] as const) {
+      if (!lists.every((list) => isSorted(list, number, direction))) continue;
+      const keyOf = KEYS[keys];
+      return (a, b) => direction * compare(keyOf(a.lines[0] ?? ''), keyOf(b.lines[0] ?? ''));
     }
   }
   return undefined;
 }
 
 /** Of a long list a few entries may be out of order, as long as none of them is near. */
-function isSorted({ entries, near }: Entries, keyOf: (line: string) => string, compare: Compare): boolean {
+function isSorted({ list, entries, near }: Entries, order: number, direction: 1 | -1): boolean {
+  const step = (at: number): number => direction * list.step(order, entries[at - 1] ?? 0, entries[at] ?? 0);
+  for (let at = Math.max(1, near.from); at <= near.to && at < entries.length; at++) if (step(at) > 0) return false;
   let [ups, downs] = [0, 0];
-  const keys = entries.map(keyOf);
-  for (let at = 1; at < keys.length; at++) {
-    const step = compare(keys[at - 1] ?? '', keys[at] ?? '');
-    if (step > 0) {
-      if (at >= near.from && at <= near.to) return false;
-      downs++;
-    } else if (step < 0) ups++;
+  for (let at = 1; at < entries.length; at++) {
+    const way = step(at);
+    if (way > 0) downs++;
+    else if (way < 0) ups++;
   }
   return ups > 0 && downs <= ups * MOST_DISORDER;
+}
+
+const NOT_COMPARED = 2;
+
+/**
+ * What is known of a version's lines as entries of a sorted list. Places stand close to each other and look at the same
+ * lines around them; what each line is sorted by, and which of two comes first, is found out once.
+ */
+class SortedLines {
+  private readonly keys = { bare: new Map<number, string>(), letters: new Map<number, string>() };
+  private readonly verdicts = new Map<string, Uint8Array>();
+  private readonly steps = new Map<number, { readonly from: Int32Array; readonly way: Int8Array }>();
+
+  constructor(private readonly lines: readonly string[]) {}
+
+  /** Whether the first of two lines comes before the second one (below 0) or behind it. */
+  step(order: number, from: number, to: number): number {
+    let known = this.steps.get(order);
+    if (known === undefined) {
+      known = { from: new Int32Array(this.lines.length), way: new Int8Array(this.lines.length).fill(NOT_COMPARED) };
+      this.steps.set(order, known);
+    }
+    if (known.way[to] !== NOT_COMPARED && known.from[to] === from) return known.way[to] ?? 0;
+    const { keys, compare } = ORDERS[order] as (typeof ORDERS)[number];
+    const way = Math.sign(compare(this.key(keys, from), this.key(keys, to)));
+    known.from[to] = from;
+    known.way[to] = way;
+    return way;
+  }
+
+  verdict(like: Block, line: number): Verdict {
+    const name = `${like.kind} ${like.indent}`;
+    let known = this.verdicts.get(name);
+    if (known === undefined) this.verdicts.set(name, (known = new Uint8Array(this.lines.length)));
+    if (known[line] === 0) known[line] = verdictOn(this.lines[line] ?? '', like);
+    return known[line] as Verdict;
+  }
+
+  private key(kind: 'bare' | 'letters', line: number): string {
+    let key = this.keys[kind].get(line);
+    if (key === undefined) this.keys[kind].set(line, (key = KEYS[kind](this.lines[line] ?? '')));
+    return key;
+  }
+}
+
+const sortedLines = new WeakMap<Version, SortedLines>();
+
+function linesAsEntries(version: Version): SortedLines {
+  let known = sortedLines.get(version);
+  if (known === undefined) sortedLines.set(version, (known = new SortedLines(version.lines)));
+  return known;
 }
 
 /** What an entry is sorted by: its text as it is read, without list marker, markup and the target of a link. */
@@ -92,39 +143,45 @@ function letters(line: string): string {
 }
 
 interface Entries {
+  readonly list: SortedLines;
   /** The first lines of the entries of the list that the place belongs to, the new ones among them. */
-  readonly entries: readonly string[];
+  readonly entries: readonly number[];
   /** Which of them are new, with the neighbours. */
   readonly near: { readonly from: number; readonly to: number };
 }
 
 function entriesAround(version: Version, { start, count }: LineRange, like: Block): Entries {
-  const above: string[] = [];
-  const below: string[] = [];
-  const isEntry = entryTest(like.kind, like.indent);
+  const list = linesAsEntries(version);
+  const entries: number[] = [];
   for (let at = start - 1; at >= Math.max(0, start - NEIGHBOURHOOD); at--) {
-    const verdict = isEntry(version.lines[at] ?? '');
-    if (verdict === 'end') break;
-    if (verdict === 'entry') above.unshift(version.lines[at] ?? '');
+    const verdict = list.verdict(like, at);
+    if (verdict === END) break;
+    if (verdict === ENTRY) entries.push(at);
   }
+  entries.reverse();
+  const from = entries.length;
   let fresh = 0;
   for (let at = start; at < Math.min(version.lines.length, start + count + NEIGHBOURHOOD); at++) {
-    const verdict = isEntry(version.lines[at] ?? '');
-    if (verdict === 'end') break;
-    if (verdict !== 'entry') continue;
-    below.push(version.lines[at] ?? '');
+    const verdict = list.verdict(like, at);
+    if (verdict === END) break;
+    if (verdict !== ENTRY) continue;
+    entries.push(at);
     if (at < start + count) fresh++;
   }
-  return { entries: [...above, ...below], near: { from: above.length, to: above.length + fresh } };
+  return { list, entries, near: { from, to: from + fresh } };
 }
 
-function entryTest(kind: BlockKind, indent: number): (line: string) => 'entry' | 'within' | 'end' {
-  return (line) => {
-    if (kind === 'row') return /^\|[\s:|-]+\|$/.test(line.trim()) || !isRow(line) ? 'end' : 'entry';
-    if (kind === 'reference') return isReference(line) ? 'entry' : 'end';
-    if (kind === 'line') return isBlank(line) ? 'end' : 'entry';
-    if (isBlank(line)) return 'within';
-    if (isItem(line)) return indentOf(line) === indent ? 'entry' : indentOf(line) > indent ? 'within' : 'end';
-    return indentOf(line) > indent ? 'within' : 'end';
-  };
+const ENTRY = 1;
+/** Belongs to the entry above it. */
+const WITHIN = 2;
+const END = 3;
+type Verdict = typeof ENTRY | typeof WITHIN | typeof END;
+
+function verdictOn(line: string, { kind, indent }: Block): Verdict {
+  if (kind === 'row') return /^\|[\s:|-]+\|$/.test(line.trim()) || !isRow(line) ? END : ENTRY;
+  if (kind === 'reference') return isReference(line) ? ENTRY : END;
+  if (kind === 'line') return isBlank(line) ? END : ENTRY;
+  if (isBlank(line)) return WITHIN;
+  if (isItem(line)) return indentOf(line) === indent ? ENTRY : indentOf(line) > indent ? WITHIN : END;
+  return indentOf(line) > indent ? WITHIN : END;
 }

@@ -10,8 +10,8 @@ interface Case {
   readonly base: string | undefined;
   readonly ours: string;
   readonly theirs: string;
-  /** The merged text, or the reason for the conflict and its number of regions. */
-  readonly expected: string | readonly ['overlap' | 'binary' | 'encoding', number];
+  /** The merged text, or why there is a conflict. */
+  readonly expected: string | { readonly reason: 'overlap' | 'binary' | 'encoding' };
 }
 
 const cases: Case[] = [
@@ -28,9 +28,9 @@ const cases: Case[] = [
     base: 'a\nb\nc\nd\n',
     ours: 'a\nB\nc\nd\n',
     theirs: 'a\nb\nC\nd\n',
-    expected: ['overlap', 1],
+    expected: { reason: 'overlap' },
   },
-  { name: 'the same line', base: 'a\nb\nc\n', ours: 'a\n1\nc\n', theirs: 'a\n2\nc\n', expected: ['overlap', 1] },
+  { name: 'the same line', base: 'a\nb\nc\n', ours: 'a\n1\nc\n', theirs: 'a\n2\nc\n', expected: { reason: 'overlap' } },
   {
     name: 'the same change once',
     base: 'a\nb\nc\n',
@@ -57,18 +57,17 @@ const cases: Case[] = [
     base: 'a\nb\nc\nd\ne\n',
     ours: '1\nb\nc\nd\n2\n',
     theirs: '3\nb\nc\nd\n4\n',
-    expected: ['overlap', 2],
+    expected: { reason: 'overlap' },
   },
   {
-    name: 'a conflict is trimmed to what differs',
-    base: 'm\n',
-    ours: 'a\nx\nb\n',
-    theirs: 'a\ny\nb\n',
-    expected: ['overlap', 1],
+    name: 'delete against edit',
+    base: 'a\nb\nc\n',
+    ours: 'a\nc\n',
+    theirs: 'a\nB\nc\n',
+    expected: { reason: 'overlap' },
   },
-  { name: 'delete against edit', base: 'a\nb\nc\n', ours: 'a\nc\n', theirs: 'a\nB\nc\n', expected: ['overlap', 1] },
   { name: 'both delete it', base: 'a\nb\nc\nd\n', ours: 'a\nc\nd\n', theirs: 'a\nc\nD\n', expected: 'a\nc\nD\n' },
-  { name: 'two appends', base: 'a\n', ours: 'a\nb\n', theirs: 'a\nc\n', expected: ['overlap', 1] },
+  { name: 'two appends', base: 'a\n', ours: 'a\nb\n', theirs: 'a\nc\n', expected: { reason: 'overlap' } },
   {
     name: 'CRLF is kept',
     base: 'a\r\nb\r\nc\r\n',
@@ -88,7 +87,7 @@ const cases: Case[] = [
     base: 'a\nb\nc\n',
     ours: 'a\r\nb\nc\n',
     theirs: 'A\nb\nc\n',
-    expected: ['overlap', 1],
+    expected: { reason: 'overlap' },
   },
   { name: 'no last newline is kept', base: 'a\nb\nc', ours: 'A\nb\nc', theirs: 'a\nb\nc', expected: 'A\nb\nc' },
   { name: 'last newline added by one', base: 'a\nb\nc', ours: 'a\nb\nc\n', theirs: 'A\nb\nc', expected: 'A\nb\nc\n' },
@@ -97,7 +96,7 @@ const cases: Case[] = [
     base: 'a\nb',
     ours: 'a\nb\n',
     theirs: 'a\nB',
-    expected: ['overlap', 1],
+    expected: { reason: 'overlap' },
   },
   {
     name: 'byte order mark is kept',
@@ -108,32 +107,53 @@ const cases: Case[] = [
   },
   { name: 'emptied by both', base: 'a\n', ours: '', theirs: '', expected: '' },
   { name: 'emptied by one', base: 'a\n', ours: '', theirs: 'a\n', expected: '' },
-  { name: 'emptied against edit', base: 'a\n', ours: '', theirs: 'b\n', expected: ['overlap', 1] },
+  { name: 'emptied against edit', base: 'a\n', ours: '', theirs: 'b\n', expected: { reason: 'overlap' } },
   { name: 'both added the same', base: undefined, ours: 'a\n', theirs: 'a\n', expected: 'a\n' },
-  { name: 'both added something else', base: undefined, ours: 'a\n', theirs: 'b\n', expected: ['overlap', 1] },
+  { name: 'both added something else', base: undefined, ours: 'a\n', theirs: 'b\n', expected: { reason: 'overlap' } },
   {
     name: 'both added, only the middle differs',
     base: undefined,
     ours: 'a\n1\nb\n2\nc\n',
     theirs: 'a\n3\nb\n4\nc\n',
-    expected: ['overlap', 2],
+    expected: { reason: 'overlap' },
   },
   { name: 'one added an empty file', base: undefined, ours: '', theirs: 'b\n', expected: 'b\n' },
   {
-    name: 'invalid UTF-8',
+    name: 'Latin-1',
     base: 'a\nb\nc\n',
     ours: `${LATIN1_E_ACUTE}\nb\nc\n`,
     theirs: 'a\nb\nC\n',
-    expected: ['encoding', 1],
+    expected: `${LATIN1_E_ACUTE}\nb\nC\n`,
   },
   {
-    name: 'invalid UTF-8 only in the base',
+    name: 'Latin-1 on the line that both changed',
+    base: `${LATIN1_E_ACUTE}\n`,
+    ours: `${LATIN1_E_ACUTE}a\n`,
+    theirs: `${LATIN1_E_ACUTE}b\n`,
+    expected: { reason: 'overlap' },
+  },
+  {
+    name: 'UTF-8 and Latin-1',
+    base: 'a\nb\nc\n',
+    ours: `${LATIN1_E_ACUTE}\nb\nc\n`,
+    theirs: 'a\nb\n\xc3\xa9\n',
+    expected: { reason: 'encoding' },
+  },
+  {
+    name: 'a NUL far behind in text of an unknown encoding',
+    base: `${'x'.repeat(8000)}\0${LATIN1_E_ACUTE}\na\nb\nc\n`,
+    ours: `${'x'.repeat(8000)}\0${LATIN1_E_ACUTE}\nA\nb\nc\n`,
+    theirs: `${'x'.repeat(8000)}\0${LATIN1_E_ACUTE}\na\nb\nC\n`,
+    expected: { reason: 'binary' },
+  },
+  {
+    name: 'Latin-1 only in the base',
     base: `${LATIN1_E_ACUTE}\nb\nc\n`,
     ours: 'a\nb\nc\n',
     theirs: 'a\nb\nC\n',
-    expected: ['encoding', 1],
+    expected: 'a\nb\nC\n',
   },
-  { name: 'NUL', base: 'a\nb\nc\n', ours: 'a\0\nb\nc\n', theirs: 'a\nb\nC\n', expected: ['binary', 1] },
+  { name: 'NUL', base: 'a\nb\nc\n', ours: 'a\0\nb\nc\n', theirs: 'a\nb\nC\n', expected: { reason: 'binary' } },
   { name: 'a binary file that one side left alone', base: '\0a', ours: '\0a', theirs: '\0b', expected: '\0b' },
   { name: 'a binary file that both made the same', base: '\0a', ours: '\0b', theirs: '\0b', expected: '\0b' },
 ];
@@ -149,7 +169,7 @@ describe('mergeText', () => {
         if (typeof expected === 'string') {
           expect(result.kind === 'merged' ? result.data.toString('latin1') : result).toBe(expected);
         } else {
-          expect(result).toEqual({ kind: 'conflict', reason: expected[0], regions: expected[1] });
+          expect(result).toMatchObject({ kind: 'conflict', ...expected });
         }
       }
     });
