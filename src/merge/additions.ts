@@ -1,7 +1,7 @@
 import type { Chunk } from './chunk.js';
 import { diffLines } from './diff.js';
 import { closed, KeyIds, squashed } from './line-text.js';
-import { blocksOf, linkTarget, textKey, type Block, type Blocks } from './markdown/blocks.js';
+import { blocksOf, linkTarget, textKey, type Block, type BlockKind, type Blocks } from './markdown/blocks.js';
 import { contains } from './rules/superset.js';
 import type { RuleName } from './rule-names.js';
 import { bareWords, likeness, tokensOf } from './words.js';
@@ -288,7 +288,8 @@ function sortIn(ours: readonly Block[], theirs: readonly TheirPart[], order: Blo
 const TIGHT = ['item', 'row', 'reference', 'line'];
 
 /** Puts the parts one below the other, with the blank lines that either side had around them. */
-function joined(placed: readonly Placed[], { chunk, ours, theirs }: Added): string[] {
+function joined(placed: readonly Placed[], added: Added): string[] {
+  const { chunk, ours, theirs } = added;
   const sources = { ours, theirs };
   const lines: string[] = [];
   const isGlued = gluedTo(chunk);
@@ -296,11 +297,14 @@ function joined(placed: readonly Placed[], { chunk, ours, theirs }: Added): stri
     const previous = placed[at - 1];
     let lead = block.lead;
     if (previous !== undefined && !(previous.from === from && previous.index === index - 1)) {
-      const after = blanksAfter(sources[previous.from], previous.index);
-      const isTight = (TIGHT.includes(block.kind) && block.kind === previous.block.kind) || isGlued;
-      // the blank lines above the first part of an addition belong to what stands above the whole
-      if (after.length > lead.length || (index === 0 && isTight)) lead = after;
-      if (lead.length === 0 && !isTight) lead = [chunk.ending];
+      const isSameList = TIGHT.includes(block.kind) && block.kind === previous.block.kind;
+      if (isSameList) lead = blanksWithin(block.kind, added);
+      else {
+        const after = blanksAfter(sources[previous.from], previous.index);
+        // the blank lines above the first part of an addition belong to what stands above the whole
+        if (after.length > lead.length || (index === 0 && isGlued)) lead = after;
+        if (lead.length === 0 && !isGlued) lead = [chunk.ending];
+      }
     }
     if (previous === undefined) {
       const other = (from === 'ours' ? theirs : ours).blocks[0]?.lead ?? [];
@@ -318,6 +322,22 @@ function joined(placed: readonly Placed[], { chunk, ours, theirs }: Added): stri
 
 function endsWithNewline({ blocks, tail }: Blocks): boolean {
   return (tail.at(-1) ?? blocks.at(-1)?.lines.at(-1) ?? '\n').endsWith('\n');
+}
+
+/** The blank lines between two entries of one list: as the list has them. In a table there are none, for they would end it. */
+function blanksWithin(kind: BlockKind, { chunk: { versions, at }, ours, theirs }: Added): readonly string[] {
+  if (kind === 'row') return [];
+  for (const { blocks } of [ours, theirs]) {
+    const second = blocks.find((block, index) => block.kind === kind && blocks[index - 1]?.kind === kind);
+    if (second !== undefined) return second.lead;
+  }
+  const kindOf = (line: string | undefined): BlockKind | undefined =>
+    line === undefined ? undefined : blocksOf([line]).blocks[0]?.kind;
+  const [above, below] = [versions.base.lines[at.base.start - 1], versions.base.lines[at.base.start + at.base.count]];
+  const [first] = ours.blocks;
+  if (first?.kind === kind && kindOf(above) === kind) return first.lead;
+  const last = ours.blocks.at(-1);
+  return last?.kind === kind && kindOf(below) === kind ? ours.tail : [];
 }
 
 function blanksAfter(source: Blocks, index: number): readonly string[] {

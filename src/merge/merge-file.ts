@@ -194,8 +194,8 @@ function mergeByKind(request: LinesRequest): MergedPiece[] {
 function mergeJsonFile(request: LinesRequest): MergedPiece[] {
   const { base, ours, theirs, choice } = request;
   const [o, t] = [ours.join(''), theirs.join('')];
-  const merged = choice.allows('json') ? mergeJson(base?.join(''), o, t, choice.allows('delete-modify')) : undefined;
-  if (merged !== undefined) return [settled(merged, 'json')];
+  const merged = choice.allows('json') ? mergeJson(base?.join(''), o, t, choice) : undefined;
+  if (merged !== undefined) return [settled(merged.text), ...merged.rules.map((rule) => settled('', rule))];
   const pieces = mergeByLines(asKind(request, 'other'));
   // Lines of JSON put together may be none; two readable files never become an unreadable one.
   const isBroken = !hasConflict(pieces) && isJson(o) && isJson(t) && !isJson(textOf(pieces, request.ending));

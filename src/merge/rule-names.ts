@@ -11,6 +11,7 @@ export const RULES = {
   'list-marks': { lossless: true, says: 'one side changed only the marks of a list' },
   'front-matter': { lossless: true, says: 'front matter, key by key' },
   'newest-date': { lossless: false, says: 'of two dates of the last change the newer one' },
+  'newest-version': { lossless: false, says: 'of two versions that both sides raised the higher one' },
   json: { lossless: true, says: 'JSON, by its structure' },
   yaml: { lossless: true, says: 'YAML, by its structure' },
   'adjacent-edits': { lossless: true, says: 'edits of neighbouring lines' },

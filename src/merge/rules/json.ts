@@ -3,8 +3,13 @@
  * value. A value that both sides changed, each in its own way, is left to a person. The text is spliced from what the
  * sides wrote, in the layout of the side that changed the layout; nothing is written anew.
  */
+import { editedElements } from '../json/align.js';
 import { JsonReader, type JsonNode } from '../json/parse.js';
+import { renamedMembers } from '../json/renamed-members.js';
 import { orderedUnion } from '../ordered-union.js';
+import type { RuleChoice, RuleName } from '../rule-names.js';
+import { isSetKey } from '../yaml/value-lists.js';
+import { laterOf } from './later-value.js';
 
 /** Members that name an element of a list, if every element has one and no two share it. */
 const NAMES = ['id', 'uuid', 'key', 'name', 'slug', 'title', 'url', 'path'];
@@ -14,13 +19,13 @@ interface Source {
   readonly node: JsonNode;
 }
 
-/** The merged text, or undefined where it is no JSON or both sides changed one value. */
+/** The merged text and what it rests on, or undefined where it is no JSON or both sides changed one value. */
 export function mergeJson(
   base: string | undefined,
   ours: string,
   theirs: string,
-  keepEdits: boolean,
-): string | undefined {
+  choice: RuleChoice,
+): { readonly text: string; readonly rules: readonly RuleName[] } | undefined {
   const reader = new JsonReader();
   const read = (text: string): Source | undefined => {
     const node = reader.read(text);
@@ -31,12 +36,12 @@ export function mergeJson(
   if (o === undefined || t === undefined || (b === undefined && base !== undefined && base.trim() !== ''))
     return undefined;
   const isTheirLayout = base !== undefined && layoutOf(base) === layoutOf(ours) && layoutOf(base) !== layoutOf(theirs);
-  const merger = new Merger(reader, keepEdits, isTheirLayout);
-  const value = isTheirLayout ? merger.merge(b, t, o) : merger.merge(b, o, t);
+  const merger = new Merger(choice, isTheirLayout);
+  const value = isTheirLayout ? merger.merge(b, t, o, ROOT) : merger.merge(b, o, t, ROOT);
   if (value === undefined) return undefined;
   const frame = isTheirLayout ? t : o;
   const merged = frame.text.slice(0, frame.node.start) + value + frame.text.slice(frame.node.end);
-  return reader.read(merged) === undefined ? undefined : merged;
+  return reader.read(merged) === undefined ? undefined : { text: merged, rules: [...merger.rules] };
 }
 
 export function isJson(text: string): boolean {
@@ -48,29 +53,48 @@ function layoutOf(text: string): string {
   return /^\uFEFF?\s*[{[](\s*)/.exec(text)?.[1] ?? '';
 }
 
+/** Where a value stands. */
+interface Place {
+  readonly key: string;
+  /** 0: in the outermost object. */
+  readonly depth: number;
+}
+
+const ROOT: Place = { key: '', depth: -1 };
+
 class Merger {
+  readonly rules = new Set<RuleName>(['json']);
+
   /** @param isSwapped the first of the two sides is theirs */
   constructor(
-    private readonly reader: JsonReader,
-    private readonly keepEdits: boolean,
+    private readonly choice: RuleChoice,
     private readonly isSwapped: boolean,
   ) {}
 
-  merge(base: Source | undefined, one: Source, other: Source): string | undefined {
+  merge(base: Source | undefined, one: Source, other: Source, place: Place): string | undefined {
     const id = base?.node.id;
     if (one.node.id === other.node.id || other.node.id === id) return textOf(one);
     const isLaidOutAnew = base !== undefined && one.node.kind !== 'scalar' && textOf(one) !== textOf(base);
     if (one.node.id === id && !(isLaidOutAnew && other.node.kind === one.node.kind)) return fitted(other, one);
-    if (one.node.kind === 'scalar' || one.node.kind !== other.node.kind) return undefined;
-    return this.mergeMembers(base?.node.kind === one.node.kind ? base : undefined, one, other);
+    if (one.node.kind !== other.node.kind) return undefined;
+    if (one.node.kind === 'scalar') return this.later(base, one, other, place);
+    return this.mergeMembers(base?.node.kind === one.node.kind ? base : undefined, one, other, place);
   }
 
-  private mergeMembers(base: Source | undefined, one: Source, other: Source): string | undefined {
-    const isNamed = [base, one, other].map((source) => (source === undefined ? [] : [source])).flat();
-    const name = nameFor(isNamed);
-    const tables = { base: table(base, name), one: table(one, name), other: table(other, name) };
+  private later(base: Source | undefined, one: Source, other: Source, { key, depth }: Place): string | undefined {
+    const [ours, theirs] = [textOf(one), textOf(other)];
+    const was = base === undefined ? undefined : textOf(base);
+    const later = laterOf({ key, base: was, ours, theirs, depth }, this.choice);
+    if (later === undefined) return undefined;
+    this.rules.add(later.rule);
+    return later.side === 'ours' ? ours : theirs;
+  }
+
+  private mergeMembers(base: Source | undefined, one: Source, other: Source, place: Place): string | undefined {
+    const tables = tablesOf(base, one, other);
     const [b, x, y] = [[...tables.base.keys()], [...tables.one.keys()], [...tables.other.keys()]];
-    if (one.node.kind === 'array' && name === undefined && replacesAlike(b, x, y)) return undefined;
+    const isList = one.node.kind === 'array';
+    if (isList && !tables.isNamed && !isSetKey(place.key) && replacesAlike(b, x, y)) return undefined;
     const isRenaming = { one: hasNew(x, b, y), other: hasNew(y, b, x) };
     const order = this.isSwapped ? orderedUnion(b, y, x) : orderedUnion(b, x, y);
     if (order === undefined) return undefined;
@@ -78,9 +102,10 @@ class Merger {
     for (const key of order) {
       const [was, mine, their] = [tables.base.get(key), tables.one.get(key), tables.other.get(key)];
       if (mine !== undefined && their !== undefined) {
-        const value = this.merge(was?.source, mine.source, their.source);
+        const inner = { key: isList ? place.key : key, depth: place.depth + 1 };
+        const value = this.merge(was?.source, mine.source, their.source, inner);
         if (value === undefined) return undefined;
-        members.push({ index: mine.index, text: keyText(mine) + value });
+        members.push({ index: mine.index, text: keyText(mine, their) + value });
         continue;
       }
       const only = mine ?? their;
@@ -88,7 +113,8 @@ class Merger {
       if (was !== undefined) {
         if (was.source.node.id === only.source.node.id) continue; // the other side took it away
         // gone where something new has come: perhaps under another name, and then an edit of it belongs there
-        if (!this.keepEdits || (mine === undefined ? isRenaming.one : isRenaming.other)) return undefined;
+        const keepsEdits = this.choice.allows('delete-modify');
+        if (!keepsEdits || (mine === undefined ? isRenaming.one : isRenaming.other)) return undefined;
       }
       const text = keyText(only);
       members.push(
@@ -101,11 +127,57 @@ class Merger {
   }
 }
 
+interface Tables {
+  readonly base: ReadonlyMap<string, Member>;
+  readonly one: ReadonlyMap<string, Member>;
+  readonly other: ReadonlyMap<string, Member>;
+  readonly isNamed: boolean;
+}
+
+/** The members of three versions by what tells them apart. */
+function tablesOf(base: Source | undefined, one: Source, other: Source): Tables {
+  const name = nameFor([...(base === undefined ? [] : [base]), one, other]);
+  const tables = { base: table(base, name), one: table(one, name), other: table(other, name) };
+  if (base === undefined) return { ...tables, isNamed: name !== undefined };
+  if (one.node.kind === 'array') {
+    if (name !== undefined) return { ...tables, isNamed: true };
+    const aligned = (side: Source): Map<string, Member> => table(side, undefined, keptNames(tables.base, base, side));
+    return { ...tables, one: aligned(one), other: aligned(other), isNamed: false };
+  }
+  const names = (renaming: Source, side: Source): ReadonlyMap<string, string> =>
+    renamedMembers(base.node, renaming.node, side.node);
+  const [byOne, byOther] = [names(one, other), names(other, one)];
+  if (byOne.size + byOther.size === 0) return { ...tables, isNamed: true };
+  return {
+    base: underNames(tables.base, new Map([...byOne, ...byOther])),
+    one: underNames(tables.one, byOther),
+    other: underNames(tables.other, byOne),
+    isNamed: true,
+  };
+}
+
+/** Names of elements that a side edited in place: those of the elements of the base that they were. */
+function keptNames(base: ReadonlyMap<string, Member>, { node }: Source, side: Source): ReadonlyMap<number, string> {
+  const names = [...base.keys()];
+  return new Map([...editedElements(node, side.node)].map(([at, was]) => [at, names[was] ?? '']));
+}
+
+function underNames(members: ReadonlyMap<string, Member>, names: ReadonlyMap<string, string>): Map<string, Member> {
+  return new Map(
+    [...members].map(([key, member]) => {
+      const name = names.get(key);
+      return name === undefined ? [key, member] : [name, { ...member, isOldName: true }];
+    }),
+  );
+}
+
 interface Member {
   readonly index: number;
   /** The text of the key, the colon and what is around it; empty in lists. */
   readonly start: number;
   readonly source: Source;
+  /** The other side has given it another name. */
+  readonly isOldName?: boolean;
 }
 
 interface Placed {
@@ -114,10 +186,14 @@ interface Placed {
   readonly text: string;
 }
 
-function table(source: Source | undefined, name: string | undefined): Map<string, Member> {
+function table(
+  source: Source | undefined,
+  name: string | undefined,
+  given: ReadonlyMap<number, string> = new Map(),
+): Map<string, Member> {
   const members = new Map<string, Member>();
   source?.node.members.forEach(({ key, start, value }, index) => {
-    const named = key ?? (name === undefined ? undefined : scalarText(source, value, name));
+    const named = key ?? given.get(index) ?? (name === undefined ? undefined : scalarText(source, value, name));
     let unique = named ?? `${value.id}`;
     for (let number = 2; members.has(unique); number++) unique = `${named ?? value.id}\0${number}`;
     members.set(unique, { index, start, source: { text: source.text, node: value } });
@@ -157,7 +233,9 @@ function textOf({ text, node }: Source): string {
   return text.slice(node.start, node.end);
 }
 
-function keyText({ start, source }: Member): string {
+/** @param other where this side has the old name, the one with the new name */
+function keyText(member: Member, other?: Member): string {
+  const { start, source } = member.isOldName === true && other !== undefined ? other : member;
   return source.text.slice(start, source.node.start);
 }
 

@@ -17,8 +17,23 @@ const KEYS = new Set([
   'changed',
 ]);
 
-export function isDateKey(key: string): boolean {
-  return KEYS.has(key.toLowerCase().replace(/[\s_-]/g, ''));
+/** Of a part of a file these say when something happened; of the whole file, when it was last changed. */
+const OF_WHOLE_FILES = new Set(['date', 'changed']);
+
+/** @param depth 0: the key stands for the whole file */
+export function isDateKey(key: string, depth: number): boolean {
+  const name = key.toLowerCase().replace(/[\s_-]/g, '');
+  return KEYS.has(name) && (depth === 0 || !OF_WHOLE_FILES.has(name));
+}
+
+/**
+ * Whether a key names the last time of something (`last-reviewed`, `latestRelease`), wherever it stands: of two last times
+ * the newer is the last. Not where a side set it back, for that is a correction.
+ */
+export function isLastKey(key: string, base: string | undefined, ours: string, theirs: string): boolean {
+  if (!/^(?:last|latest)(?:[\s_-]|[A-Z]|$)/.test(key)) return false;
+  if (base === undefined || readDate(base) === undefined) return true;
+  return newerOf(base, ours) === 'theirs' && newerOf(base, theirs) === 'theirs';
 }
 
 /** Of two dates of one form the newer; undefined where they are none. */

@@ -10,6 +10,8 @@ import { indentOf, isItem, isReference, isRow, type Block } from '../markdown/bl
 
 /** Fewer entries are sorted by chance. */
 const FEWEST_ENTRIES = 4;
+/** Between two neighbours that are in order, and both sides' entries with them: that is no chance. */
+const FEWEST_NEARBY = 3;
 /** How many steps down a sorted list may have for each step up. */
 const MOST_DISORDER = 0.1;
 /** How far around the place entries are looked at. */
@@ -49,7 +51,11 @@ function order({ chunk, ours, theirs }: Added): BlockOrder | undefined {
   const first = ours.blocks[0] ?? theirs.blocks[0];
   if (first === undefined) return undefined;
   const lists = (['ours', 'theirs'] as const).map((side) => entriesAround(chunk.versions[side], chunk.at[side], first));
-  if (lists.some(({ entries }) => entries.length < FEWEST_ENTRIES)) return undefined;
+  return orderOf(lists, FEWEST_ENTRIES) ?? orderOf(lists.map(nearby), FEWEST_NEARBY);
+}
+
+function orderOf(lists: readonly Entries[], fewest: number): BlockOrder | undefined {
+  if (lists.some(({ entries }) => entries.length < fewest)) return undefined;
   for (const [number, { keys, compare }] of ORDERS.entries()) {
     for (const direction of [1, -1] as const) {
       if (!lists.every((list) => isSorted(list, number, direction))) continue;
@@ -58,6 +64,13 @@ function order({ chunk, ours, theirs }: Added): BlockOrder | undefined {
     }
   }
   return undefined;
+}
+
+/** A list that is not sorted throughout may be so where the new entries are: from the neighbour above to the one below. */
+function nearby({ list, entries, near }: Entries): Entries {
+  const isBetween = near.from > 0 && near.to < entries.length;
+  if (!isBetween) return { list, entries: [], near };
+  return { list, entries: entries.slice(near.from - 1, near.to + 1), near: { from: 1, to: near.to - near.from + 1 } };
 }
 
 /** Of a long list a few entries may be out of order, as long as none of them is near. */

@@ -65,7 +65,10 @@ function readKey(line: string): string | undefined {
   return key?.replace(/^(["'])(.*)\1$/, '$2');
 }
 
-/** An entry goes on with what is indented deeper; a key without value also with a list at its own indentation. */
+/**
+ * An entry goes on with what is indented deeper; a key without value also with a list at its own indentation. A comment
+ * amid them may stand anywhere: it ends nothing.
+ */
 function endOf(lines: readonly string[], start: number, indent: number, kind: Entry['kind']): number {
   const isBare = kind === 'key' && /:\s*(?:[&!]\S+\s*)?(?:#.*)?$/.test((lines[start] ?? '').trimEnd());
   let end = start + 1;
@@ -73,6 +76,7 @@ function endOf(lines: readonly string[], start: number, indent: number, kind: En
     const line = lines[at] ?? '';
     if (isBlank(line)) continue;
     const depth = indentOf(line);
+    if (depth <= indent && isFiller(line)) continue;
     const belongs = depth > indent || (isBare && depth === indent && ITEM.test(line));
     if (!belongs) break;
     end = at + 1;

@@ -2,9 +2,12 @@ import { closed, trimmedEnd } from '../line-text.js';
 import { orderedUnion } from '../ordered-union.js';
 import { settled, type MergedPiece } from '../pieces.js';
 import type { RuleChoice, RuleName } from '../rule-names.js';
-import { isDateKey, newerOf } from '../rules/newest-date.js';
 import { entriesOf, indentOf, valueOf, type Entries, type Entry } from './entries.js';
+import { withItemNames } from './item-names.js';
 import { inOneLayout } from './layout.js';
+import { mergeLine, mixesLatest } from './merge-line.js';
+import { withRenamedKeys } from './renamed-keys.js';
+import { valueKey } from './scalar.js';
 import { isSetKey, mergeSets } from './value-lists.js';
 
 export interface EntriesContext {
@@ -33,14 +36,21 @@ export function mergeYamlLines(
   if (read[0] === undefined || read[1] === undefined || read[2] === undefined) return undefined;
   const alike = inOneLayout(read[0], read[1], read[2]);
   if (alike === undefined) return undefined;
-  const { base: b, ours: o, theirs: t } = alike;
+  const [was, mine, their] = withItemNames([alike.base, alike.ours, alike.theirs] as const);
+  const { base: b, ours: o, theirs: t } = withRenamedKeys(was, mine, their);
   const table = { base: byName(b), ours: byName(o), theirs: byName(t) };
   if (replacesAlike(table.base, table.ours, table.theirs)) return undefined;
   const names = orderedUnion([...table.base.keys()], [...table.ours.keys()], [...table.theirs.keys()]);
   if (names === undefined) return undefined;
+  const versionsOf = (name: string): Versions => ({
+    base: table.base.get(name),
+    ours: table.ours.get(name),
+    theirs: table.theirs.get(name),
+  });
+  if (mixesLatest(names, versionsOf, context.choice, depth)) return undefined;
   const pieces: MergedPiece[] = [];
   for (const name of names) {
-    const entry = { base: table.base.get(name), ours: table.ours.get(name), theirs: table.theirs.get(name) };
+    const entry = versionsOf(name);
     const merged = mergeEntry(name, entry, context, depth);
     if (merged === undefined) return undefined;
     pieces.push(...merged);
@@ -108,17 +118,8 @@ function mergeEntry(
     return [...above, settled(closed(theirs.lines, ending).join(''), rule)];
   if (base !== undefined && linesKey(base) === linesKey(theirs))
     return [...above, settled(closed(ours.lines, ending).join(''), rule)];
-  if (
-    depth === 0 &&
-    isDateKey(name) &&
-    choice.allows('newest-date') &&
-    ours.lines.length === 1 &&
-    theirs.lines.length === 1
-  ) {
-    const newer = newerOf(valueOf(ours).inline, valueOf(theirs).inline);
-    if (newer !== undefined)
-      return [...above, settled(closed((newer === 'ours' ? ours : theirs).lines, ending).join(''), 'newest-date')];
-  }
+  const line = mergeLine({ base, ours, theirs }, context, depth);
+  if (line !== undefined) return [...above, settled(closed([line.text], ending).join(''), line.rule)];
   if (isSetKey(name)) {
     const set = mergeSets(base, ours, theirs, ending);
     if (set !== undefined) return [...above, settled(set.join(''), rule)];
@@ -172,22 +173,19 @@ function textOf(entry: Entry, ending: string): string {
 function linesKey(entry: Entry): string {
   const [line] = entry.lines;
   if (entry.lines.length === 1 && line !== undefined && entry.kind === 'key') {
-    const { inline } = valueOf(entry);
-    const quoted = /^(["'])([^"'\\]*)\1$/.exec(inline);
-    const value = quoted !== null && isTextAnyway(quoted[2] ?? '') ? quoted[2] : inline;
-    return `${' '.repeat(entry.indent)}${entry.name}: ${value ?? ''}`.trimEnd();
+    return `${' '.repeat(entry.indent)}${entry.name}: ${valueKey(valueOf(entry).inline)}`.trimEnd();
   }
   return entry.lines.map(trimmedEnd).join('\n');
 }
 
-/** Whether a value would be text without quotes, too: no number, date, boolean or null, and no YAML syntax. */
-function isTextAnyway(value: string): boolean {
-  return /^[\p{L}][^#]*$/u.test(value) && !/^(true|false|yes|no|on|off|null|y|n)$/i.test(value);
-}
-
 function same(a: Entry | undefined, b: Entry | undefined): boolean {
   if (a === undefined || b === undefined) return a === b;
-  return linesKey(a) === linesKey(b) && a.lead.join('') === b.lead.join('');
+  return linesKey(a) === linesKey(b) && leadKey(a.lead) === leadKey(b.lead);
+}
+
+/** How far comments are indented says nothing. */
+function leadKey(lead: readonly string[]): string {
+  return lead.map((line) => `${line.trim()}\n`).join('');
 }
 
 function pick(
@@ -195,7 +193,7 @@ function pick(
   ours: readonly string[],
   theirs: readonly string[],
 ): readonly string[] | undefined {
-  const [b, o, t] = [base.join(''), ours.join(''), theirs.join('')];
+  const [b, o, t] = [leadKey(base), leadKey(ours), leadKey(theirs)];
   if (o === t || t === b) return ours;
   return o === b ? theirs : undefined;
 }

@@ -1,5 +1,6 @@
 import { closed } from '../line-text.js';
 import { entriesOf, valueOf, type Entry } from './entries.js';
+import { scalarOf, unquoted } from './scalar.js';
 
 /** Keys whose value is a set: the order means nothing, and no value contradicts another one. */
 const SETS = new Set([
@@ -11,6 +12,7 @@ const SETS = new Set([
   'cssclass',
   'categories',
   'keywords',
+  'labels',
   'authors',
   'contributors',
 ]);
@@ -24,7 +26,8 @@ export function isSetKey(key: string): boolean {
  * first. In the form in which ours is written. Undefined where a value is no plain list.
  */
 export function mergeSets(base: Entry | undefined, ours: Entry, theirs: Entry, ending: string): string[] | undefined {
-  const [b, o, t] = [base === undefined ? [] : valuesOf(base), valuesOf(ours), valuesOf(theirs)];
+  const isInLine = [ours, theirs].some(isCommaList);
+  const [b, o, t] = [base, ours, theirs].map((side) => (side === undefined ? [] : valuesOf(side, isInLine)));
   if (b === undefined || o === undefined || t === undefined) return undefined;
   const was = new Map(b.map((value) => [plain(value), value]));
   const [mine, their] = [new Set(o.map(plain)), new Set(t.map(plain))];
@@ -34,14 +37,29 @@ export function mergeSets(base: Entry | undefined, ours: Entry, theirs: Entry, e
   return write(ours, o, values, ending) ?? write(theirs, t, values, ending);
 }
 
-function plain(value: string): string {
-  return value.trim().replace(/^(["'])(.*)\1$/, '$2');
+const plain = unquoted;
+
+/** `tags: one, two`: no list to YAML, but one to whoever reads these keys. */
+function isCommaList(entry: Entry): boolean {
+  const { inline, below } = valueOf(entry);
+  const value = scalarOf(inline);
+  return below.length === 0 && value !== undefined && value.comment === '' && value.value.includes(',');
 }
 
-function valuesOf(entry: Entry): string[] | undefined {
+function membersOf(text: string): string[] {
+  return text
+    .split(',')
+    .map((value) => value.trim())
+    .filter((value) => value !== '');
+}
+
+/** @param isInLine a value without brackets is a list whose members commas set apart */
+function valuesOf(entry: Entry, isInLine: boolean): string[] | undefined {
   const { inline, below } = valueOf(entry);
   if (below.length === 0) {
     if (inline === '') return [];
+    const scalar = isInLine ? scalarOf(inline) : undefined;
+    if (scalar?.comment === '') return membersOf(plain(scalar.value));
     const flow = /^\[(.*)\]$/.exec(inline)?.[1];
     if (flow === undefined) return undefined;
     if (flow.trim() === '') return [];
@@ -58,10 +76,23 @@ function valuesOf(entry: Entry): string[] | undefined {
   return isPlain ? list.entries.map((item) => valueOf(item).inline) : undefined;
 }
 
+/** A list without brackets, written as it was; quoted where it was. */
+function inLineList(line: string, value: string, values: readonly string[]): string | undefined {
+  if (!value.includes(',') || scalarOf(value) === undefined) return undefined;
+  const quote = /^["']/.exec(value)?.[0] ?? '';
+  const separator = /,\s/.test(value) ? ', ' : ',';
+  const text = values.join(separator);
+  if (quote === '' ? /^["']|: | #/.test(text) : text.includes(quote)) return undefined;
+  const at = line.lastIndexOf(value);
+  return line.slice(0, at) + quote + text + quote + line.slice(at + value.length);
+}
+
 function write(entry: Entry, own: readonly string[], values: readonly string[], ending: string): string[] | undefined {
   const first = entry.lines[0] ?? '';
   const known = new Set(own);
   if (entry.lines.length === 1) {
+    const inLine = inLineList(first, valueOf(entry).inline, values);
+    if (inLine !== undefined) return [inLine];
     const open = first.indexOf('[');
     const close = first.lastIndexOf(']');
     if (open < 0) return own.length === 0 && values.length === 0 ? [...entry.lines] : undefined;
