@@ -9,6 +9,7 @@ const PARTS = {
   errors: [],
   printable: [],
   nearest: [],
+  monotonic: [],
   disk: [],
   git: [],
   lock: [],
@@ -24,7 +25,7 @@ const PARTS = {
 };
 
 /** Imported from everywhere; among themselves only downwards, in this order. */
-const BASE = ['errors', 'printable', 'nearest', 'disk'];
+const BASE = ['errors', 'printable', 'nearest', 'monotonic', 'disk'];
 
 /** Each package that ends up in dist/ has a home: the parts that know its interface. */
 const PACKAGES = {

@@ -1,3 +1,4 @@
+import { monotonicMs } from '../monotonic.js';
 import { dirname, resolve } from 'node:path';
 import { KbError } from '../errors.js';
 import type { Disk } from '../disk/disk.js';
@@ -137,14 +138,14 @@ function damaged(file: string, cause?: unknown): KbError {
  * killed. Should that process only have been stopped, `isStill` tells it before it would put the file into place.
  */
 function openLock(disk: Disk, lock: string): number {
-  const start = performance.now();
+  const start = monotonicMs();
   let watched = { trace: '', sinceMs: start };
   for (;;) {
     try {
       return disk.openSync(lock, 'wx', 0o600);
     } catch (error) {
       if (!isErrno(error, 'EEXIST')) throw error;
-      const nowMs = performance.now();
+      const nowMs = monotonicMs();
       const trace = traceOf(disk, lock);
       if (trace !== watched.trace) watched = { trace, sinceMs: nowMs };
       else if (nowMs - watched.sinceMs > ABANDONED_AFTER_MS) removeFile(disk, lock);

@@ -1,3 +1,4 @@
+import { monotonicMs } from '../monotonic.js';
 import type { Disk } from './disk.js';
 import { asStorageError, isErrno, removeFile, syncDirectory, writeFully } from './durable.js';
 import { KbError } from '../errors.js';
@@ -26,7 +27,7 @@ export interface LockFileOptions {
 }
 
 export const systemTiming: LockTiming = {
-  now: () => performance.now(),
+  now: monotonicMs,
   random: Math.random,
   sleep: (ms) => void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms),
 };

@@ -281,15 +281,29 @@ class Cycle {
   }
 
   private async share(upstream: Upstream): Promise<CycleOutcome> {
-    const { kb, plan, who, fence, batch } = this;
-    const exchange = await Exchange.open(kb, upstream, { operation: plan.operation, mayPull: plan.pull, who, fence });
+    const { kb, plan, who, fence } = this;
+    const exchange = await Exchange.open(kb, upstream, {
+      ...{ operation: plan.operation, mayPull: plan.pull, who, fence },
+      storesLate: true,
+    });
     this.exchange = exchange;
+    try {
+      return await this.shareThrough(exchange, upstream);
+    } catch (error) {
+      this.settleAfter(error, exchange);
+      throw error;
+    }
+  }
+
+  private async shareThrough(exchange: Exchange, upstream: Upstream): Promise<CycleOutcome> {
+    const { kb, plan, batch } = this;
     // What the remote held when this cycle began tells local work from what a rewritten remote has dropped.
     const known = kb.refs.resolve(upstream.tracking);
     for (;;) {
       const { sight, guess } = await this.lookWhilePlanning(exchange, upstream);
       const landed = exchange.findLanded(sight.tip);
       if (landed !== undefined && sight.tip !== undefined) {
+        exchange.settle();
         await this.bringFiles(exchange, sight.tip, kb.objects);
         return this.adopt(exchange, landed, sight.tip);
       }
@@ -297,6 +311,7 @@ class Cycle {
       const next = await this.planWithBatch(exchange, sight, guess, known);
       await this.bringFiles(exchange, next.target, next.staged);
       if (next.target === undefined || !plan.push || next.target === sight.tip) {
+        exchange.settle();
         next.staged.persist();
         const isLanded = next.target === sight.tip;
         if (!isLanded) this.saveNotes();
@@ -306,7 +321,10 @@ class Cycle {
         return this.outcome(next, { landed: isLanded });
       }
       if (!this.isAside) requireFreeIndex(kb);
-      if (!this.canStoreDuringPush(next.staged)) next.staged.persist();
+      if (!this.canStoreDuringPush(next.staged)) {
+        exchange.settle();
+        next.staged.persist();
+      }
       this.commitEditsAfterCrash();
       batch?.record(sight.tip, next.target);
       this.pushed.set(next.target, next.edited);
@@ -315,6 +333,7 @@ class Cycle {
       this.inPush = next.staged;
       const { staged, target } = next;
       const pushed = await exchange.push(sight.tip, target, staged, () => {
+        exchange.settle();
         staged.persist();
         this.prepareAdvance(staged, target);
       });
@@ -328,6 +347,7 @@ class Cycle {
         return this.outcome(next, { landed: true, pushed, createdBranch });
       }
       // The push may have landed all the same, and is looked for by its commit.
+      exchange.settle();
       next.staged.persist();
       await exchange.pause();
     }
@@ -335,12 +355,27 @@ class Cycle {
 
   /**
    * What a journal or a plan is about to name is durable before. A plain note is named by nothing until its push has
-   * landed: it is stored while the server is at work, unless the volume is so full that this could fail: then nothing
-   * must land. (Broken by: test/e2e/bad-input.test.ts, "a full disk")
+   * landed: it is stored while the server is at work, and so is what the remote had in addition, unless the volume is so
+   * full that this could fail: then nothing must land. (Broken by: test/e2e/bad-input.test.ts, "a full disk")
    */
   private canStoreDuringPush(staged: StagedObjects): boolean {
     const isNamed = this.edits !== undefined || this.remade.size > 0 || this.batch?.isRecorded === true;
-    return !isNamed && hasRoomToSpare(this.kb.surroundings.disk, this.kb.gitDir, staged.unstoredBytes);
+    return (
+      !isNamed &&
+      hasRoomToSpare(this.kb.surroundings.disk, this.kb.gitDir, staged.unstoredBytes + this.kb.objects.heldBytes)
+    );
+  }
+
+  /**
+   * What was fetched need not be fetched again. What is written down of a conflict names it, so there it must be stored;
+   * any other failure must not be hidden by one of this.
+   */
+  private settleAfter(error: unknown, exchange: Exchange): void {
+    try {
+      exchange.settle();
+    } catch (another) {
+      if (error instanceof Unmerged) throw another;
+    }
   }
 
   /** The plan upon what the remote really holds, with all that waits by now. */
@@ -646,6 +681,7 @@ class Cycle {
       }
     };
     follow('the local copy could not follow', () => {
+      exchange.settle();
       this.inPush?.persist();
       exchange.remember(target);
       // A file may have been edited while the push was under way.

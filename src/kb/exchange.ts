@@ -22,6 +22,8 @@ export interface ExchangeRules {
   readonly who: string;
   /** Throws when the KB's lock is no longer ours; called before each ref write and push. */
   readonly fence: () => void;
+  /** What a look brings in is stored, and remembered, by `settle`: before anything names it. Default: at once. */
+  readonly storesLate?: boolean;
 }
 
 /** Where the remote branch is. */
@@ -51,6 +53,8 @@ export class Exchange {
   /** Large files that are known to be on the remote. */
   private readonly sent = new Set<LfsOid>();
   private lfsRequests = 0;
+  /** Where the remote branch was seen last, and no ref says so yet. */
+  private sighted: Oid | undefined;
   private readonly delays: Generator<number>;
 
   private constructor(
@@ -190,6 +194,16 @@ export class Exchange {
     if (next.value > 0) await kb.surroundings.clock.sleep(next.value, kb.surroundings.signal);
   }
 
+  /**
+   * Stores what the last look brought in, and moves the remote-tracking branch there.
+   * @throws KbError E_STORAGE, E_LOCK_LOST, E_UNSAFE_STATE; it can be called again then
+   */
+  settle(): void {
+    this.kb.objects.storeHeld();
+    if (this.sighted !== undefined) this.remember(this.sighted);
+    this.sighted = undefined;
+  }
+
   /** Moves the remote-tracking branch. */
   remember(commit: Oid): void {
     const { kb, upstream, rules } = this;
@@ -245,8 +259,10 @@ export class Exchange {
     if (!this.rules.mayPull) throw this.movedWithoutPull();
     const haves = [...new Set([seen, own].filter((oid) => oid !== undefined))];
     const how = haves.length === 0 ? fromNothing(kb, knownTips(kb)) : { haves, shallow: kb.shallow() };
-    if (tip !== own) await fetchObjects(kb, this.remote, { wants: [tip], ...how });
-    this.remember(tip);
+    const storesLate = this.rules.storesLate === true;
+    if (tip !== own) await fetchObjects(kb, this.remote, { wants: [tip], ...how }, { storesLate });
+    this.sighted = tip;
+    if (!storesLate) this.settle();
   }
 
   private movedWithoutPull(): KbError {

@@ -11,13 +11,15 @@ import { ProgressMeter } from './progress-meter.js';
  *
  * Invariant: objects are verified and durable before the list of shallow commits changes, and before any ref names
  * them. A fetch that is cut anywhere, or a kill, leaves objects that nobody names, and history as it was.
+ * @param how.isHistory as opposed to single objects, of which nothing is left out
+ * @param how.storesLate few objects wait in memory, until `storeHeld` of the KB's objects: the caller keeps the invariant
  * @throws KbError E_NETWORK, E_AUTH, E_STORAGE, E_CORRUPT; E_UNSAFE_STATE when native git holds `shallow.lock`
  */
 export async function fetchObjects(
   kb: Kb,
   remote: Pick<Remote, 'fetch'>,
   request: Omit<FetchRequest, 'sink' | 'onProgress' | 'filter'>,
-  what: 'history' | 'single objects' = 'history',
+  { isHistory = true, storesLate = false }: { readonly isHistory?: boolean; readonly storesLate?: boolean } = {},
 ): Promise<FetchResult> {
   const { disk, clock, report } = kb.surroundings;
   const space = watchSpace(disk, kb.gitDir, `fetch into ${kb.root}`);
@@ -25,13 +27,14 @@ export async function fetchObjects(
   const { promisor } = kb;
   const receiver = kb.objects.receivePack({
     ...(promisor === undefined ? {} : { promisor: promisorMark(request.wants) }),
+    storesLate,
     beforeWrite: (bytes, received) => space?.follow(received, bytes),
     onProgress: ({ phase, objects: done, total, bytes }) => meter.follow(phase, { done, total, bytes }),
   });
   try {
     const result = await remote.fetch({
       ...request,
-      ...(promisor === undefined || what === 'single objects' ? {} : { filter: promisor.filter }),
+      ...(promisor === undefined || !isHistory ? {} : { filter: promisor.filter }),
       sink: receiver,
       onProgress: ({ phase, done, total, bytes }) => {
         // What is received, the receiver counts itself.
@@ -40,7 +43,10 @@ export async function fetchObjects(
     });
     if (result.empty) receiver.abort();
     else receiver.finish();
-    if (result.shallow.length + result.unshallow.length > 0) moveShallow(disk, kb.gitDir, result, kb.lockMarks);
+    if (result.shallow.length + result.unshallow.length > 0) {
+      kb.objects.storeHeld();
+      moveShallow(disk, kb.gitDir, result, kb.lockMarks);
+    }
     return result;
   } catch (error) {
     receiver.abort();

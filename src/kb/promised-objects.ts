@@ -22,7 +22,7 @@ export async function fetchPromised(kb: Kb, remote: Pick<Remote, 'fetch'>, oids:
   kb.surroundings.report({ kind: 'step', text: `fetching ${missing.length} files that were left with the remote` });
   for (const wants of inBatches(missing)) {
     try {
-      await fetchObjects(kb, remote, { wants, haves: [], shallow: new Set() }, 'single objects');
+      await fetchObjects(kb, remote, { wants, haves: [], shallow: new Set() }, { isHistory: false });
     } catch (error) {
       if (!isKbError(error, 'E_NETWORK') || error.details['gone'] !== true) throw error;
     }

@@ -1,3 +1,4 @@
+import { monotonicMs } from '../monotonic.js';
 import { nodeDisk, type Disk } from '../disk/disk.js';
 import { currentProcess, type ProcessIdentity } from '../lock/owner.js';
 
@@ -58,7 +59,7 @@ export type Ask = (question: { readonly text: string; readonly hidden: boolean }
 
 export const systemClock: Clock = {
   wall: () => Date.now(),
-  monotonic: () => performance.now(),
+  monotonic: monotonicMs,
   offsetMinutes: (wallMs) => -new Date(wallMs).getTimezoneOffset(),
   sleep: (ms, signal) =>
     new Promise((resolve, reject) => {

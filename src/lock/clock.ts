@@ -1,3 +1,4 @@
+import { monotonicMs } from '../monotonic.js';
 import { setTimeout as delay } from 'node:timers/promises';
 
 /** Time as the lock sees it, injected so that tests need not wait. */
@@ -12,7 +13,7 @@ export interface LockClock {
 
 export const systemClock: LockClock = {
   wallMs: () => Date.now(),
-  monotonicMs: () => performance.now(),
+  monotonicMs,
   sleep: async (ms, signal) => {
     try {
       await delay(ms, undefined, signal === undefined ? {} : { signal });

@@ -16,8 +16,17 @@ const MAX_PREFIX = 32;
 
 const MOST_ATTEMPTS = 8;
 
+interface NewObject {
+  readonly oid: Oid;
+  readonly type: ObjectType;
+  readonly data: Uint8Array;
+}
+
 /** Objects in files of their own, `objects/ab/cdef…`. Source of the format: git's `object-file.c`. */
 export class LooseObjects {
+  /** Found and read like the others, and in no file yet. */
+  private readonly unstored = new Map<Oid, GitObject>();
+
   constructor(
     private readonly disk: Disk,
     private readonly objectsDirectory: string,
@@ -26,11 +35,18 @@ export class LooseObjects {
   ) {}
 
   has(oid: Oid): boolean {
+    if (this.unstored.has(oid)) return true;
     return this.disk.lstatSync(this.path(oid), { throwIfNoEntry: false }) !== undefined;
   }
 
   /** @throws KbError E_CORRUPT when the file is there but damaged */
   find(oid: Oid): GitObject | undefined {
+    const unstored = this.unstored.get(oid);
+    if (unstored !== undefined) return unstored;
+    return this.findFile(oid);
+  }
+
+  private findFile(oid: Oid): GitObject | undefined {
     const file = readFileIfExists(this.disk, this.path(oid));
     if (file === undefined) return undefined;
     const object = this.inflated(file, oid);
@@ -40,6 +56,8 @@ export class LooseObjects {
 
   /** @throws KbError E_CORRUPT when the file is there but its head is damaged */
   header(oid: Oid): { type: ObjectType; size: number } | undefined {
+    const unstored = this.unstored.get(oid);
+    if (unstored !== undefined) return { type: unstored.type, size: unstored.data.length };
     let descriptor: number;
     try {
       descriptor = this.disk.openSync(this.path(oid), 'r');
@@ -59,12 +77,38 @@ export class LooseObjects {
     }
   }
 
+  /** Of what is held, bytes. */
+  heldBytes = 0;
+
+  /** A verified object that `storeHeld` or the next `write` makes a file of. */
+  hold({ oid, type, data }: { readonly oid: Oid } & GitObject): void {
+    if (this.unstored.has(oid)) return;
+    this.unstored.set(oid, { type, data });
+    this.heldBytes += data.length;
+  }
+
+  /**
+   * Invariant: whatever may lean on an object that is held is stored after it, so that a crash never leaves an object
+   * whose parent or tree is nowhere. (Broken by: test/unit/git/objects/held-objects.test.ts)
+   */
+  storeHeld(): void {
+    if (this.unstored.size === 0) return;
+    this.writeFiles(Array.from(this.unstored, ([oid, object]) => ({ oid, ...object })));
+    this.unstored.clear();
+    this.heldBytes = 0;
+  }
+
   /**
    * Writes objects so that each is there whole or not at all, and survives a power cut once this returns.
    * A file that is there and intact is kept; one that is empty or damaged (a crash of another tool) is
    * replaced, which is the only way it is ever repaired.
    */
-  write(objects: Iterable<{ readonly oid: Oid; readonly type: ObjectType; readonly data: Uint8Array }>): void {
+  write(objects: Iterable<NewObject>): void {
+    this.storeHeld();
+    this.writeFiles(objects);
+  }
+
+  private writeFiles(objects: Iterable<NewObject>): void {
     const directories = new Set<string>();
     for (const { oid, type, data } of objects) {
       if (this.isIntact(oid)) continue;
@@ -119,7 +163,7 @@ export class LooseObjects {
 
   private isIntact(oid: Oid): boolean {
     try {
-      return this.find(oid) !== undefined;
+      return this.findFile(oid) !== undefined;
     } catch (error) {
       if (error instanceof KbError) return false;
       throw error;

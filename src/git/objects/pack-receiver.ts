@@ -41,6 +41,8 @@ export interface ReceiveOptions {
   readonly onObject?: (oid: Oid, type: ObjectType, data: Buffer) => void;
   /** A pack with fewer objects is unpacked into loose ones, as git does (`fetch.unpackLimit`). Default 100. */
   readonly keepLooseUnder?: number;
+  /** Objects that would become loose ones, up to 1 MiB of them, wait in memory until the store's `storeHeld`. */
+  readonly storesLate?: boolean;
   /**
    * The pack came from a remote that has promised what its objects refer to and is not here: it is kept as a pack, and
    * marked as git marks it, with this text (`.promisor`).
@@ -75,6 +77,9 @@ export interface ReceivingStore extends ObjectSource {
   readonly limits: ObjectLimits;
   header(oid: Oid): { readonly type: ObjectType; readonly size: number } | undefined;
   writeAllLoose(objects: Iterable<{ readonly oid: Oid; readonly type: ObjectType; readonly data: Uint8Array }>): void;
+  holdLoose(object: { readonly oid: Oid } & GitObject): void;
+  readonly heldBytes: number;
+  storeHeld(): void;
   refresh(): void;
 }
 
@@ -102,6 +107,8 @@ const WAITING_BYTES = 16 * 1024 * 1024;
 const CHAIN_BYTES = 64 * 1024 * 1024;
 /** A pack over this, or with files of more in all, is kept as it is, however few objects it has. */
 const LOOSE_PACK_BYTES = 32 * 1024 * 1024;
+/** Of a pack that is unpacked, what may wait in memory, inflated. */
+const HELD_BYTES = 1024 * 1024;
 const FEW_OIDS = 1000;
 const TELL_EVERY = 256;
 const JOINED_BYTES = 256 * 1024;
@@ -131,7 +138,7 @@ class StreamingReceiver implements PackReceiver {
   private readonly limits: ObjectLimits;
   private readonly inflater = createInflater();
   private readonly checksum = createHash('sha1');
-  private readonly recent = new RecentObjects(RECENT_BYTES, RECENT_LARGE_BYTES);
+  private recent = new RecentObjects(0, RECENT_BYTES, RECENT_LARGE_BYTES);
   private smallDelta: Buffer | undefined;
   private readonly table = new PackTable();
   private readonly waitingDeltas = new Map<number, Buffer>();
@@ -206,13 +213,18 @@ class StreamingReceiver implements PackReceiver {
         Math.max(this.received, this.blobBytes) <= LOOSE_PACK_BYTES);
     const oids =
       objectCount > FEW_OIDS ? undefined : Array.from({ length: objectCount }, (_, index) => table.oid(index));
-    // also refuses a pack in which an object comes twice
-    const trailer = this.sealPack(descriptor, objectCount);
-    const index = encodePackIndex(table, trailer);
-    if (loose) this.unpack(objectCount);
-    else this.publish(descriptor, trailer, index);
-    this.abort();
-    this.store.refresh();
+    if (loose) {
+      this.unpack(objectCount);
+      this.abort();
+    } else {
+      // also refuses a pack in which an object comes twice
+      const trailer = this.sealPack(descriptor, objectCount);
+      const index = encodePackIndex(table, trailer);
+      this.store.storeHeld();
+      this.publish(descriptor, trailer, index);
+      this.abort();
+      this.store.refresh();
+    }
     return { objectCount, largestBytes: this.largestBytes, ...(oids === undefined ? {} : { oids }) };
   }
 
@@ -283,6 +295,7 @@ class StreamingReceiver implements PackReceiver {
         case 'header':
           if (end - at < HEADER_BYTES) break parsing;
           this.total = this.readHeader(input);
+          this.recent = new RecentObjects(this.total, RECENT_BYTES, RECENT_LARGE_BYTES);
           at = HEADER_BYTES;
           this.state = this.total === 0 ? 'checksum' : 'head';
           break;
@@ -554,15 +567,17 @@ class StreamingReceiver implements PackReceiver {
   }
 
   private append(id: Oid, object: GitObject): number {
-    const bytes = Buffer.concat([encodeEntryHead(object.type, object.data.length), deflateSync(object.data)]);
+    const entry = Buffer.concat([encodeEntryHead(object.type, object.data.length), deflateSync(object.data)]);
+    // with room for the checksum: an inflater knows the end of an entry by what follows it
+    const bytes = Buffer.concat([entry, Buffer.alloc(CHECKSUM_BYTES)]);
     // the first one overwrites the old checksum, which `sealPack` makes anew
     const offset = this.table.appended === 0 ? this.received - CHECKSUM_BYTES : this.received;
     const descriptor = this.open();
     for (let done = 0; done < bytes.length;)
       done += this.disk.writeSync(descriptor, bytes, done, bytes.length - done, offset + done);
-    this.received = offset + bytes.length;
-    (this.bytes as PackBytes).size = this.received;
-    return this.table.append(offset, crc32(bytes, 0), TYPE_NUMBERS[object.type], id);
+    this.received = offset + entry.length;
+    (this.bytes as PackBytes).size = offset + bytes.length;
+    return this.table.append(offset, crc32(entry, 0), TYPE_NUMBERS[object.type], id);
   }
 
   /** @returns the pack's checksum, after making it (and the object count) right where objects were appended */
@@ -596,12 +611,21 @@ class StreamingReceiver implements PackReceiver {
 
   private unpack(objectCount: number): void {
     const { table } = this;
-    const read = (index: number): GitObject => this.readEntry(index);
-    this.store.writeAllLoose(
-      (function* () {
-        for (let index = 0; index < objectCount; index++) yield { oid: table.oid(index), ...read(index) };
-      })(),
-    );
+    const seen = new Set<Oid>();
+    const read = (index: number): { readonly oid: Oid } & GitObject => {
+      const oid = table.oid(index);
+      if (seen.has(oid)) throw twice(oid);
+      seen.add(oid);
+      return { oid, ...this.readEntry(index) };
+    };
+    const objects = (function* () {
+      for (let index = 0; index < objectCount; index++) yield read(index);
+    })();
+    if (this.options.storesLate !== true) return this.store.writeAllLoose(objects);
+    for (const object of objects) {
+      this.store.holdLoose(object);
+      if (this.store.heldBytes > HELD_BYTES) this.store.storeHeld();
+    }
   }
 
   /** In its place at once: that the file is there is all that counts, and without its pack it means nothing. */
@@ -651,6 +675,10 @@ function tooLarge(bytes: number, limit: number): KbError {
       details: { bytes, limit },
     },
   );
+}
+
+function twice(oid: Oid): KbError {
+  return new KbError('E_CORRUPT', `a pack holds the object ${oid} twice`);
 }
 
 function damaged(why: string): KbError {

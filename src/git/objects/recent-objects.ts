@@ -1,5 +1,4 @@
-/** A power of two, so that a place in the ring is cut out of a number by its last bits. */
-const PLACES = 128 * 1024;
+const MOST_PLACES = 128 * 1024;
 const SLAB_BYTES = 256 * 1024;
 
 /**
@@ -12,23 +11,32 @@ export class RecentObjects {
   /** Slabs begun so far: slab `n` lies at `n` modulo their number until it is written over. */
   private begun = 0;
   private used = SLAB_BYTES;
-  private readonly owners = new Int32Array(PLACES).fill(-1);
-  private readonly slabOf = new Int32Array(PLACES);
-  private readonly startOf = new Int32Array(PLACES);
-  private readonly lengthOf = new Int32Array(PLACES);
+  /** Places in the ring. A power of two: a place is cut out of a number by its last bits. */
+  private readonly places: number;
+  private readonly owners: Int32Array;
+  private readonly slabOf: Int32Array;
+  private readonly startOf: Int32Array;
+  private readonly lengthOf: Int32Array;
   /** Those larger than a slab. */
   private readonly large = new Map<number, Buffer>();
   private largeBytes = 0;
   private readonly maxSlabs: number;
 
   /**
+   * @param objects so many come at most, by the word of whoever sends them: for a few of them there are few places
    * @param maxBytes of objects up to 256 KiB
    * @param maxLargeBytes of larger ones
    */
   constructor(
+    objects: number,
     maxBytes: number,
     private readonly maxLargeBytes: number,
   ) {
+    this.places = Math.min(MOST_PLACES, 2 ** Math.ceil(Math.log2(Math.max(2, objects))));
+    this.owners = new Int32Array(this.places).fill(-1);
+    this.slabOf = new Int32Array(this.places);
+    this.startOf = new Int32Array(this.places);
+    this.lengthOf = new Int32Array(this.places);
     this.maxSlabs = Math.max(2, Math.floor(maxBytes / SLAB_BYTES));
   }
 
@@ -46,7 +54,7 @@ export class RecentObjects {
   keep(index: number, data: Buffer): void {
     if (data.length > SLAB_BYTES) return this.keepLarge(index, data);
     if (!this.isInPlace(data)) data.copy(this.room(data.length));
-    const place = index % PLACES;
+    const place = index % this.places;
     this.owners[place] = index;
     this.slabOf[place] = this.begun - 1;
     this.startOf[place] = this.used;
@@ -55,12 +63,12 @@ export class RecentObjects {
   }
 
   has(index: number): boolean {
-    return this.isInSlab(index % PLACES, index) || this.large.has(index);
+    return this.isInSlab(index % this.places, index) || this.large.has(index);
   }
 
   /** Valid until the next `room` or `keep`. */
   get(index: number): Buffer | undefined {
-    const place = index % PLACES;
+    const place = index % this.places;
     if (!this.isInSlab(place, index)) return this.large.get(index);
     const slab = this.slabOf[place] as number;
     const start = this.startOf[place] as number;

@@ -187,6 +187,28 @@ export class ObjectStore implements ObjectSource {
     }
   }
 
+  /**
+   * A verified object that is found and read from now on, and stored with `storeHeld`: before anything on disk names it.
+   * What is stored upon it through this store is stored after it.
+   */
+  holdLoose(object: { readonly oid: Oid } & GitObject): void {
+    this.loose.hold(object);
+  }
+
+  /** Of what is held and not stored yet, bytes. */
+  get heldBytes(): number {
+    return this.loose.heldBytes;
+  }
+
+  /** @throws KbError E_STORAGE; they are held as before then */
+  storeHeld(): void {
+    try {
+      this.loose.storeHeld();
+    } catch (error) {
+      throw asStorageError(error, 'write an object');
+    }
+  }
+
   /** Takes in a pack from elsewhere: verified as it arrives, visible only after `finish()`. */
   receivePack(options: ReceiveOptions = {}): PackReceiver {
     return receivePack(this.disk, this.objectsDirectory, this, options);

@@ -1,3 +1,4 @@
+import { monotonicMs } from '../../monotonic.js';
 import type {
   Agent,
   ClientRequest,
@@ -128,7 +129,7 @@ async function send(
 class Watch {
   sendingStopped = false;
   #failure: KbError | undefined;
-  #lastActivity = performance.now();
+  #lastActivity = monotonicMs();
   #timer: NodeJS.Timeout | undefined;
   #connected = false;
   #sentAll = false;
@@ -150,7 +151,7 @@ class Watch {
   }
 
   touch(): void {
-    this.#lastActivity = performance.now();
+    this.#lastActivity = monotonicMs();
   }
 
   stopSending(): void {
@@ -197,7 +198,7 @@ class Watch {
 
   #silenceLeft(): number {
     const allowed = this.#connected ? this.options.idleMs : Math.min(this.options.connectMs, this.options.idleMs);
-    return this.#lastActivity + allowed - performance.now();
+    return this.#lastActivity + allowed - monotonicMs();
   }
 
   #check(): void {

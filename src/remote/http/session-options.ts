@@ -29,9 +29,10 @@ export interface Transport {
 }
 
 /** Variables that say how to reach a host, git's and those of all programs. */
-const WAYS = /^(https?_proxy|all_proxy|GIT_SSL_\w+)$/i;
+const WAYS = { 'http:': /^(https?_proxy|all_proxy)$/i, 'https:': /^(https?_proxy|all_proxy|GIT_SSL_\w+)$/i };
 
-/** Nobody has said how to reach hosts: node's own connections will do. */
-export function isPlain({ settings, env }: SessionOptions): boolean {
-  return settings === undefined && !Object.keys(env).some((name) => WAYS.test(name));
+/** Nobody has said how to reach this host: node's own connections will do. */
+export function isPlain({ protocol }: URL, { settings, env }: SessionOptions): boolean {
+  const ways = protocol === 'http:' ? WAYS[protocol] : WAYS['https:'];
+  return settings === undefined && !Object.keys(env).some((name) => ways.test(name));
 }

@@ -1,3 +1,4 @@
+import { monotonicMs } from '../../monotonic.js';
 import { Agent, request as httpRequest } from 'node:http';
 import type { ClientRequest, OutgoingHttpHeaders } from 'node:http';
 import type { RemoteClock } from '../open.js';
@@ -224,7 +225,7 @@ export class HttpSession {
   async #openTransport(url: URL): Promise<Transport> {
     // An own agent: node's global one ends connections that are silent for 5 s, as during a slow hook.
     const settings = { keepAlive: true, maxSockets: 1, maxFreeSockets: 1 };
-    if (!isPlain(this.options)) return (await import('./transport.js')).openTransport(url, this.options, settings);
+    if (!isPlain(url, this.options)) return (await import('./transport.js')).openTransport(url, this.options, settings);
     if (url.protocol === 'http:') return { agent: new Agent(settings), request: httpRequest };
     const https = await import('node:https');
     return { agent: new https.Agent(settings), request: https.request };
@@ -232,7 +233,7 @@ export class HttpSession {
 }
 
 const systemClock: RemoteClock = {
-  now: () => performance.now(),
+  now: monotonicMs,
   sleep: (milliseconds, signal) =>
     new Promise((resolve, reject) => {
       const stop = (): void => {

@@ -1,3 +1,4 @@
+import { monotonicMs } from '../../monotonic.js';
 import { KbError } from '../../errors.js';
 import type { RemoteOptions } from '../open.js';
 import type { RemoteUrl } from '../url.js';
@@ -25,7 +26,7 @@ export async function askOverSsh<T>(
   const { env, signal, ask, clock } = options;
   signal?.throwIfAborted();
   const settings = options.ssh?.() ?? {};
-  const now = (): number => clock?.now() ?? performance.now();
+  const now = (): number => clock?.now() ?? monotonicMs();
   const deadline = now() + options.timeoutMs;
   const limits = { remainingMs: () => deadline - now(), signal };
   const { front, name, variant } = sshProgram(env, settings);

@@ -1,3 +1,4 @@
+import { monotonicMs } from '../../monotonic.js';
 import type { RemoteOptions } from '../open.js';
 import type { Discovery, FetchRequest, FetchResult, PushOutcome, PushRequest, Remote } from '../remote.js';
 import type { RemoteUrl } from '../url.js';
@@ -55,7 +56,7 @@ class SshRemote implements Remote {
     this.#settings = options.ssh?.() ?? {};
     // Blanks would end the capability.
     this.#agent = (options.userAgent ?? 'kb').replace(/[^\x21-\x7e]+/g, '-');
-    this.#now = () => options.clock?.now() ?? performance.now();
+    this.#now = () => options.clock?.now() ?? monotonicMs();
     this.#deadline = this.#now() + options.timeoutMs;
   }
 

@@ -10,7 +10,7 @@ function bytesOf(index: number, length: number): Buffer {
 
 describe('RecentObjects', () => {
   it('gives what was kept last, whole, and nothing of what was overwritten', () => {
-    const recent = new RecentObjects(1024 * KIB, 0);
+    const recent = new RecentObjects(1e6, 1024 * KIB, 0);
     const length = (index: number): number => (index * 7919) % (90 * KIB);
     for (let index = 0; index < 200; index++) {
       const data = bytesOf(index, length(index));
@@ -35,7 +35,7 @@ describe('RecentObjects', () => {
   });
 
   it('what was told to have room may be overwritten by the next, and only then', () => {
-    const recent = new RecentObjects(512 * KIB, 0);
+    const recent = new RecentObjects(1e6, 512 * KIB, 0);
     for (let index = 0; index < 2; index++) recent.keep(index, bytesOf(index, 200 * KIB));
     expect(recent.get(0)?.equals(bytesOf(0, 200 * KIB))).toBe(true);
     recent.room(200 * KIB);
@@ -44,7 +44,7 @@ describe('RecentObjects', () => {
   });
 
   it('keeps large ones up to their own bound, and none that would be half of it', () => {
-    const recent = new RecentObjects(512 * KIB, 2048 * KIB);
+    const recent = new RecentObjects(1e6, 512 * KIB, 2048 * KIB);
     for (let index = 0; index < 6; index++) recent.keep(index, bytesOf(index, 600 * KIB));
     expect([0, 1, 2, 3, 4, 5].filter((index) => recent.get(index) !== undefined)).toEqual([3, 4, 5]);
     recent.keep(6, bytesOf(6, 1100 * KIB));
@@ -53,7 +53,7 @@ describe('RecentObjects', () => {
   });
 
   it('forgets an object when its place in the arrays is taken, and all when it is cleared', () => {
-    const recent = new RecentObjects(4096 * KIB, 0);
+    const recent = new RecentObjects(1e6, 4096 * KIB, 0);
     const far = 128 * KIB;
     recent.keep(1, bytesOf(1, 10));
     recent.keep(1 + far, bytesOf(2, 10));
