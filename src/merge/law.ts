@@ -144,6 +144,9 @@ function otherNumbers(ours: readonly string[], theirs: readonly string[], base: 
   return count;
 }
 
+/** Shorter lines (a brace, an item of one word) are written twice by right. */
+const TELLING_LENGTH = 20;
+
 /** Lines that both sides added alike are owed once; the rest of either side by itself. */
 function apart(
   ours: readonly string[],
@@ -154,7 +157,7 @@ function apart(
   const free = new Map<string, number>();
   for (const line of theirs) {
     const key = line.trim();
-    if (!known.has(key)) free.set(key, (free.get(key) ?? 0) + 1);
+    if (key.length >= TELLING_LENGTH && !known.has(key)) free.set(key, (free.get(key) ?? 0) + 1);
   }
   const alike: string[] = [];
   const used = new Map<string, number>();

@@ -57,6 +57,7 @@ export function mergeFile({ base, ours, theirs, path, choice = ALL_RULES }: Merg
 /** In bytes of an unknown encoding nobody can tell words, letters or a table's width. */
 const NOT_FOR_BYTES: readonly RuleName[] = [
   'words',
+  'wordless-edits',
   'cells',
   'checkbox',
   'sorted-list',

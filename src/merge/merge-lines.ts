@@ -16,7 +16,8 @@ import { listMarks } from './rules/list-marks.js';
 import { sameChange } from './rules/same-change.js';
 import { superset } from './rules/superset.js';
 import { whiteSpace } from './rules/white-space.js';
-import { words } from './rules/words.js';
+import { keptWords, words } from './rules/words.js';
+import { wordlessEdits } from './rules/wordless-edits.js';
 
 export interface LinesRequest {
   readonly kind: FileKind;
@@ -41,6 +42,7 @@ const CHUNK_RULES: readonly { readonly name: RuleName; readonly rule: ChunkRule 
   { name: 'checkbox', rule: checkbox },
   { name: 'cells', rule: cells },
   { name: 'words', rule: words },
+  { name: 'wordless-edits', rule: wordlessEdits },
 ];
 
 /**
@@ -176,7 +178,8 @@ function saysTwice(pieces: readonly MergedPiece[], { base, ours, theirs, ending 
 
 /** The last resort: an edit of what the other side deleted, if it deleted it and did not put it elsewhere. */
 function keepEdit(chunk: Chunk, region: Chunk, choice: RuleChoice): MergedPiece | undefined {
-  const kept = choice.allows('delete-modify') ? deleteModify(chunk, region) : undefined;
+  if (!choice.allows('delete-modify')) return undefined;
+  const kept = deleteModify(chunk, region) ?? (choice.allows('words') ? keptWords(chunk) : undefined);
   return kept === undefined ? undefined : settled(kept.join(''), 'delete-modify');
 }
 

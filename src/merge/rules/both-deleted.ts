@@ -4,7 +4,7 @@
  * value from which something was taken is another value.
  */
 import { touchesCode, type ChunkRule } from '../chunk.js';
-import { tokensOf } from '../words.js';
+import { isPartOf, tokensOf } from '../words.js';
 
 export const bothDeleted: ChunkRule = (chunk) => {
   const { versions, base, ours, theirs, isAddAdd } = chunk;
@@ -25,15 +25,4 @@ function letters(lines: readonly string[]): number {
   let count = 0;
   for (const line of lines) count += line.replace(/\s+/g, '').length;
   return count;
-}
-
-/** Whether `few` is what is left of `many` when words of it are taken away. */
-function isPartOf(few: readonly string[], many: readonly string[]): boolean {
-  let at = 0;
-  for (const word of few) {
-    while (at < many.length && many[at] !== word) at++;
-    if (at === many.length) return false;
-    at++;
-  }
-  return true;
 }

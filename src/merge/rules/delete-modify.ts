@@ -7,7 +7,7 @@
 import { countLines, cutsFence, touchesCode, type Chunk } from '../chunk.js';
 import type { FileKind } from '../file-kind.js';
 import { closed, isBlank, squashed } from '../line-text.js';
-import { isItem } from '../markdown/blocks.js';
+import { blocksOf, isItem, isReference, textKey, type Block } from '../markdown/blocks.js';
 import { bareWords, likeness } from '../words.js';
 
 /** From here on, a line may be a new version of another one. */
@@ -41,10 +41,82 @@ export function deleteModify(chunk: Chunk, region: Chunk): readonly string[] | u
   const isEdited = (line: string): boolean => before.has(squashed(line)) !== after.has(squashed(line));
   if (again.some(isEdited) || again.length > own.length * MOST_ELSEWHERE) return undefined;
   if (isElsewhere(chunk, deleting)) return undefined;
-  if (isGone(instead)) return kept;
-  if (!isNoteOnIt && saysTwice(base, instead, kept)) return undefined;
-  const parts = deleting === 'ours' ? [instead, kept] : [kept, instead];
+  const isCuttable = isProse(versions.ours.kind) && !cutsFence(chunk) && !kept.some((line) => ENCLOSING.test(line));
+  const edited = isCuttable ? editedParts(base, kept, chunk.ending) : kept;
+  if (isGone(instead)) return edited;
+  if (!isNoteOnIt && saysTwice(base, instead, edited)) return undefined;
+  if (isGone(edited)) return instead;
+  const parts = deleting === 'ours' ? [instead, edited] : [edited, instead];
   return joined(parts, chunk.ending);
+}
+
+/** HTML that encloses the parts of a text: to take some of them out would leave it empty or open. */
+const ENCLOSING = /^\s*<\/?(?:details|div|table|tbody|tr|ul|ol|dl|section|article|blockquote|p|center|pre)\b/i;
+
+/**
+ * Of what the other side kept: the parts in which it wrote something, with the headings that they stand below, and what
+ * their links are defined by. What nobody has touched stays deleted; but text between two edited paragraphs of one section
+ * belongs to what was edited.
+ */
+function editedParts(base: readonly string[], kept: readonly string[], ending: string): readonly string[] {
+  const known = new Map<string, number>();
+  learn(base, known);
+  const picked = pickEdited(kept, known);
+  const labels = new Set(picked.flatMap((line) => [...line.matchAll(LABEL)].map(([, label = '']) => label)));
+  const missing = new Set(kept.filter((line) => isReference(line) && labels.has(labelOf(line))));
+  for (const line of picked) missing.delete(line);
+  if (missing.size === 0) return picked;
+  let end = picked.length;
+  while (isBlank(picked[end - 1] ?? '.')) end--;
+  const gap = isReference(picked[end - 1] ?? '') ? [] : [ending];
+  return [...closed(picked.slice(0, end), ending), ...gap, ...missing, ...picked.slice(end)];
+}
+
+const LABEL = /\[([^[\]]{1,200})\](?!\(|:)/g;
+const labelOf = (line: string): string => /^ {0,3}\*?\[([^[\]]{1,200})\]:/.exec(line)?.[1] ?? '';
+const keyOf = (block: Block): string => (block.kind === 'section' ? squashed(block.lines[0] ?? '') : textKey(block));
+
+/** Counts the parts of a text: a heading is one by itself. */
+function learn(lines: readonly string[], known: Map<string, number>): void {
+  for (const block of blocksOf(lines).blocks) {
+    known.set(keyOf(block), (known.get(keyOf(block)) ?? 0) + 1);
+    if (block.kind === 'section') learn(block.lines.slice(1), known);
+  }
+}
+
+function pickEdited(lines: readonly string[], known: Map<string, number>): string[] {
+  const { blocks, tail } = blocksOf(lines);
+  const isEdited = blocks.map((block) => {
+    const left = known.get(keyOf(block)) ?? 0;
+    known.set(keyOf(block), left - 1);
+    return left <= 0;
+  });
+  const isText = (at: number): boolean => ['paragraph', 'fence'].includes(blocks[at]?.kind ?? '');
+  const edited = blocks.map((_, at) => at).filter((at) => isText(at) && isEdited[at] === true);
+  const [first, last] = [edited[0] ?? Infinity, edited.at(-1) ?? -1];
+  const picked: string[] = [];
+  let table: number | undefined;
+  blocks.forEach((block, at) => {
+    const { kind, lead } = block;
+    if (kind !== 'row') table = undefined;
+    else if (table === undefined || lead.length > 0) table = at;
+    const within = kind === 'section' ? pickEdited(block.lines.slice(1), known) : [];
+    const isHead = table !== undefined && isHeadOf(blocks, table, at, isEdited);
+    if (kind === 'section') {
+      if (isEdited[at] === true || within.length > 0) picked.push(...lead, ...block.lines.slice(0, 1), ...within);
+    } else if (isEdited[at] === true || isHead || (at > first && at < last)) picked.push(...lead, ...block.lines);
+  });
+  return picked.length > 0 ? [...picked, ...tail] : picked;
+}
+
+/** Whether this row is the head of a table of which a row was edited: without it nobody knows what the row means. */
+function isHeadOf(blocks: readonly Block[], table: number, at: number, isEdited: readonly boolean[]): boolean {
+  const isRuler = /^[ |:-]+$/.test(blocks[table + 1]?.lines[0]?.trim() ?? '.');
+  if (!isRuler || at > table + 1) return false;
+  for (let row = table; blocks[row]?.kind === 'row' && (row === table || blocks[row]?.lead.length === 0); row++) {
+    if (isEdited[row] === true) return true;
+  }
+  return false;
 }
 
 /** Whether what stands instead uses words of what is kept: then it is a new version of it, however it looks. */
@@ -71,6 +143,9 @@ const isProse = (kind: FileKind): boolean => kind === 'markdown' || kind === 'te
 function deletingSide({ versions, base, ours, theirs }: Chunk): 'ours' | 'theirs' | undefined {
   const own = base.filter((line) => !isBlank(line));
   const keeps = (side: readonly string[]): boolean => {
+    // equal lines first: most of a long text that was kept is told by them, and costs nothing
+    const same = new Set(side.map(squashed));
+    if (own.filter((line) => same.has(squashed(line))).length > own.length * MOST_ALIKE) return true;
     versions.effort.left -= side.length * own.length;
     if (side.length * own.length > MOST_COMPARISONS || versions.effort.left < 0) return !isGone(side);
     const found = own.filter((line) => side.some((other) => likeness(line, other) >= SOMEWHAT_ALIKE));

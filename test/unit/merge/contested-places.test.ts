@@ -1,0 +1,209 @@
+import { describe, expect, it } from 'vitest';
+import { mergeFile } from '../../../src/merge/merge-file.js';
+import type { RuleName } from '../../../src/merge/rule-names.js';
+
+interface Case {
+  readonly name: string;
+  readonly path?: string;
+  readonly base: string;
+  readonly ours: string;
+  readonly theirs: string;
+  /** The merged text, or undefined: it is left to a person. */
+  readonly expected: string | undefined;
+  readonly rules?: readonly RuleName[];
+}
+
+const words = (name: string, count: number): string =>
+  Array.from({ length: count }, (_, at) => `${name}${at}${at % 10 === 9 ? '\n' : ' '}`)
+    .join('')
+    .trim();
+
+const groups: Record<string, readonly Case[]> = {
+  'an edit that wrote nothing': [
+    {
+      name: 'a comma goes with the sentence that the other side rewrote',
+      base: 'The tide rises twice a day.\n',
+      ours: 'Every twelve hours it comes a little later.\n',
+      theirs: 'The tide rises, twice a day.\n',
+      expected: 'Every twelve hours it comes a little later.\n',
+      rules: ['wordless-edits'],
+    },
+    {
+      name: 'the level of a heading stays on the heading that was reworded',
+      base: '# Tides\n\ntext\n',
+      ours: '# How the water moves\n\ntext\n',
+      theirs: '## Tides\n\ntext\n',
+      expected: '## How the water moves\n\ntext\n',
+    },
+    {
+      name: 'a word of its own is no mark',
+      base: 'The tide rises, twice a day.\n',
+      ours: 'Every twelve hours it comes a little later.\n',
+      theirs: 'The tide rises, thrice a day.\n',
+      expected: undefined,
+    },
+    {
+      name: 'words that were taken away do not come back with the rewritten sentence',
+      base: 'The tide rises slowly twice.\n',
+      ours: 'Water comes slowly back.\n',
+      theirs: 'The tide rises twice.\n',
+      expected: undefined,
+    },
+    {
+      name: 'a rule between sections is no mark within one, and stays',
+      base: 'The tide rises, twice a day.\n',
+      ours: 'Every twelve hours it comes a little later.\n',
+      theirs: 'The tide rises, twice a day.\n***\n',
+      expected: 'Every twelve hours it comes a little later.\n***\n',
+    },
+    {
+      name: 'in code a mark is a word',
+      base: '```\na, b\n```\n',
+      ours: '```\nc + d\n```\n',
+      theirs: '```\na; b\n```\n',
+      expected: undefined,
+    },
+    {
+      name: 'half of a paragraph that goes on in a new line is no whole edit',
+      base: 'The tide rises, twice a day.\n',
+      ours: '## A day\n',
+      theirs: 'The tide rises twice a day,\nwhich boats wait for.\n',
+      expected: undefined,
+    },
+    ...[
+      ['struck out', 'The ~~tide~~ rises\n'],
+      ['made a link', 'The [[tide]] rises\n'],
+      ['tagged', 'The #tide rises\n'],
+    ].map(([what, theirs = '']) => ({
+      name: `what was ${what} was written, and is kept`,
+      base: 'The tide rises\n',
+      ours: 'When water comes\n',
+      theirs,
+      expected: `When water comes\n\n${theirs}`,
+    })),
+  ],
+  'marks put where the other side put words': [
+    {
+      name: 'an opening mark stays with what it opens',
+      base: 'scroll down to **Harbour**.\n',
+      ours: 'scroll down to the map of **Harbour**.\n',
+      theirs: 'scroll down to [**Harbour**](#harbour).\n',
+      expected: 'scroll down to the map of [**Harbour**](#harbour).\n',
+      rules: ['words'],
+    },
+    {
+      name: 'a full stop comes behind the words that go on with the sentence',
+      base: 'Boats wait\n',
+      ours: 'Boats wait.\n',
+      theirs: 'Boats wait outside\n',
+      expected: 'Boats wait outside.\n',
+    },
+    {
+      name: 'a comma may belong before them or behind',
+      base: 'Boats wait\n',
+      ours: 'Boats wait,\n',
+      theirs: 'Boats wait outside\n',
+      expected: undefined,
+    },
+  ],
+  'a clause that one side took away': [
+    {
+      name: 'is kept where the other one edited it, and that is said',
+      base: 'Boats wait outside; see the list of tides for the hours.\n',
+      ours: 'Boats wait outside; see the table of tides for the hours.\n',
+      theirs: 'Boats wait outside.\n',
+      expected: 'Boats wait outside; see the table of tides for the hours.\n',
+      rules: ['delete-modify'],
+    },
+    {
+      name: 'of a few words is a choice of words, where more was written',
+      base: 'Boats wait calmly outside the harbour today.\n',
+      ours: 'Boats wait bravely outside the harbour today.\n',
+      theirs: 'Boats wait outside the harbour this day.\n',
+      expected: undefined,
+    },
+    {
+      name: 'and that stands between no marks is half a sentence',
+      base: 'Boats that came in with the morning tide wait outside today.\n',
+      ours: 'Boats that came in with the evening tide wait outside today.\n',
+      theirs: 'Boats wait outside today.\n',
+      expected: undefined,
+    },
+  ],
+  'what is kept of deleted text': [
+    {
+      name: 'the item that was edited, not its neighbours',
+      base: 'top\n\n- buoys of the north channel\n- lights of the east pier\n- depth at the quay\n\nend\n',
+      ours: 'top\n\nend\n',
+      theirs: 'top\n\n- buoys of the north channel\n- lights of the east pier, green\n- depth at the quay\n\nend\n',
+      expected: 'top\n\n- lights of the east pier, green\n\nend\n',
+      rules: ['delete-modify'],
+    },
+    {
+      name: 'the paragraph that was edited, below its heading',
+      base: `# Note\n\n## First\n\n${words('alpha', 30)}\n\n## Second\n\n${words('beta', 30)}\n\n${words('gamma', 30)}\n`,
+      ours: '# Note\n\nSee elsewhere.\n',
+      theirs: `# Note\n\n## First\n\n${words('alpha', 30)}\n\n## Second\n\n${words('beta', 30)}\n\n${words('gamma', 30)} new\n`,
+      expected: `# Note\n\nSee elsewhere.\n\n## Second\n\n${words('gamma', 30)} new\n`,
+      rules: ['delete-modify'],
+    },
+    {
+      name: 'what stands between two edited paragraphs of a section',
+      base: 'top\n\none red thing\n\n- two\n\nthree blue things\n\nend\n',
+      ours: 'top\n\nend\n',
+      theirs: 'top\n\none red thing, new\n\n- two\n\nthree blue things, new\n\nend\n',
+      expected: 'top\n\none red thing, new\n\n- two\n\nthree blue things, new\n\nend\n',
+    },
+    {
+      name: 'the head of the table whose row was edited',
+      base: 'top\n\n| boat | port |\n|---|---|\n| Anna | Kiel |\n| Berta | Bergen |\n\nend\n',
+      ours: 'top\n\nend\n',
+      theirs: 'top\n\n| boat | port |\n|---|---|\n| Anna | Kiel |\n| Berta | Oslo |\n\nend\n',
+      expected: 'top\n\n| boat | port |\n|---|---|\n| Berta | Oslo |\n\nend\n',
+    },
+    {
+      name: 'what the links of an edited paragraph are defined by',
+      base: 'top\n\nold [chart] of it\n\n- other thing\n\n[chart]: https://chart.example\n[map]: https://map.example\n\nend\n',
+      ours: 'top\n\nend\n',
+      theirs:
+        'top\n\nold [chart] of it, new\n\n- other thing\n\n[chart]: https://chart.example\n[map]: https://map.example\n\nend\n',
+      expected: 'top\n\nold [chart] of it, new\n\n[chart]: https://chart.example\n\nend\n',
+    },
+    {
+      name: 'the whole of what HTML encloses',
+      base: 'top\n\n<details>\n\none red thing\n\n- two\n\n</details>\n\nend\n',
+      ours: 'top\n\nend\n',
+      theirs: 'top\n\n<details>\n\none red thing, new\n\n- two\n\n</details>\n\nend\n',
+      expected: 'top\n\n<details>\n\none red thing, new\n\n- two\n\n</details>\n\nend\n',
+    },
+  ],
+  'what counts as said twice': [
+    {
+      name: 'a short line that both sides added in different places is theirs and ours',
+      base: '- in (stub)\n- between\n- out (stub)\n',
+      ours: '- in\n  - all\n  - some\n- between\n- out (stub)\n',
+      theirs: '- in (stub)\n- between\n- out\n  - all\n  - none\n',
+      expected: '- in\n  - all\n  - some\n- between\n- out\n  - all\n  - none\n',
+    },
+  ],
+};
+
+describe('places that both sides changed', () => {
+  for (const [group, cases] of Object.entries(groups)) {
+    describe(group, () => {
+      for (const { name, path = 'note.md', base, ours, theirs, expected, rules } of cases) {
+        it(name, () => {
+          const merged = mergeFile({
+            base: Buffer.from(base),
+            ours: Buffer.from(ours),
+            theirs: Buffer.from(theirs),
+            path,
+          });
+          const text = merged.kind === 'merged' ? merged.data.toString() : undefined;
+          expect(text).toBe(expected);
+          if (rules !== undefined && merged.kind === 'merged') expect(merged.rules).toEqual(rules);
+        });
+      }
+    });
+  }
+});
