@@ -33,11 +33,13 @@ export const renderConflicts = {
 };
 
 function renderItem(item: Item, paint: Paint, nowMs: number): string[] {
-  const { path, copy, reason, regions, since, decided } = item;
+  const { path, copy, reason, regions, since, decided, from, remotePath } = item;
   const places = regions.length === 0 ? '' : ` (${plural(regions.length, 'place')})`;
   const age = since === null ? '' : `, ${formatAge(nowMs - Date.parse(since))}`;
   const state = decided === null ? '' : paint.green(`, decided: ${decided}; waits for the others`);
-  const lines = [`${paint.bold(printable(path))}  ${REASONS[reason] ?? reason}${places}${age}${state}`];
+  const others = remotePath === undefined ? '' : `; others call it ${printable(remotePath)}`;
+  const names = from === undefined ? '' : ` (was ${printable(from)}${others})`;
+  const lines = [`${paint.bold(printable(path))}${names}  ${REASONS[reason] ?? reason}${places}${age}${state}`];
   for (const [label, version] of [
     ['ours', item.ours],
     ['theirs', item.theirs],

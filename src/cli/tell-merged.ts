@@ -1,16 +1,18 @@
 import type { Terminal } from './terminal.js';
 
 /**
- * Under `--verbose`, which files were put together by which rules: nobody has looked at the result yet.
+ * Under `--verbose`, which files were put together by which rules: nobody has looked at the result yet. What went along
+ * to another name is always said: whoever looks for it looks under the old one.
  * @param merged the files that both sides changed; those that were merged by lines alone are as git would have them
  */
 export function tellMerged(
   terminal: Terminal,
-  merged: readonly { readonly path: string; readonly rules: readonly string[] }[],
+  merged: readonly { readonly path: string; readonly rules: readonly string[]; readonly from?: string }[],
   isVerbose: boolean,
 ): void {
-  if (!isVerbose) return;
-  for (const { path, rules } of merged) {
-    if (rules.length > 0) terminal.line('info', `${path}: merged by ${rules.join(', ')}`);
+  for (const { path, rules, from } of merged) {
+    if (from !== undefined)
+      terminal.line('info', `${from} is called ${path} now${isVerbose ? '' : ', with what others did to it'}`);
+    if (isVerbose && rules.length > 0) terminal.line('info', `${path}: merged by ${rules.join(', ')}`);
   }
 }

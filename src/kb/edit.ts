@@ -19,6 +19,8 @@ import { upstreamOf, type Kb } from './open.js';
 import { openForEdit, type Opened } from './open-for-edit.js';
 import { permalink } from './permalink.js';
 import { findBarrier, findOtherSpelling } from './place.js';
+import type { CarryRenames } from './renames/carry.js';
+import { pathNow } from './renames/path-now.js';
 import { leafAt } from './run/snapshot.js';
 import { sealCommit } from './seal-commit.js';
 import { openTipView } from './tip-view.js';
@@ -47,7 +49,10 @@ export interface EditRequest {
 
 export interface EditResult {
   readonly kb: string;
+  /** Where the edit is: others may have renamed the file while it was open. */
   readonly path: RepoPath;
+  /** The name by which it was opened, if it has another one now. */
+  readonly from?: RepoPath;
   /** `unchanged`: there is no commit of this edit. */
   readonly result: 'edited' | 'unchanged';
   /** The edit's commit; where nothing was changed, the one that holds the file; null: the KB has none yet. */
@@ -91,11 +96,10 @@ export async function editFile(kb: Kb, request: EditRequest): Promise<EditResult
   signal?.throwIfAborted();
   const isChanged = changed !== undefined && !before.equals(changed);
   const done = isChanged ? await land(kb, request, opened, Buffer.from(changed)) : asItWas(opened);
-  const { path } = opened;
+  const { path } = done;
   const upstream = upstreamOf(kb, done.branch);
   return {
     kb: kb.root,
-    path,
     ...done,
     url:
       upstream === undefined || !done.landed || done.commit === null
@@ -106,33 +110,39 @@ export async function editFile(kb: Kb, request: EditRequest): Promise<EditResult
   };
 }
 
-type Done = Omit<EditResult, 'kb' | 'path' | 'url' | 'wikilink' | 'durationMs'>;
+type Done = Omit<EditResult, 'kb' | 'url' | 'wikilink' | 'durationMs'>;
 
-function asItWas({ commit, branch, landed, waitedMs }: Opened): Done {
+function asItWas({ path, commit, branch, landed, waitedMs }: Opened): Done {
   const nothing = { merged: false, rules: [], restored: false, changes: [] };
-  return { result: 'unchanged', commit: commit ?? null, branch, landed, ...nothing, waitedMs };
+  return { path, result: 'unchanged', commit: commit ?? null, branch, landed, ...nothing, waitedMs };
 }
 
 async function land(kb: Kb, request: EditRequest, opened: Opened, edited: Buffer): Promise<Done> {
-  const { path } = opened;
   const contents = await loadMerge(kb);
+  const { loadRenames } = await import('./renames/load.js');
+  const renames = await loadRenames(kb);
   // A push in doubt may land although a later merge, with another outcome, took its place.
-  const made = new Map<unknown, Put>();
-  const last: { conflict?: KbError } = {};
+  const made = new Map<unknown, Put & { readonly path: RepoPath }>();
+  const last: { conflict?: KbError; file?: Opened } = {};
   // A conflict is this edit's alone: the cycle goes on without it, for the notes that go out with it and for the pull.
   const edit = (tip: Tip, identities: Identities): Promise<Oid | undefined> => {
     delete last.conflict;
-    const merge = mergeUpon(kb, tip, opened, edited, contents);
+    const file = {
+      ...opened,
+      path: renames === undefined ? opened.path : nameNow(kb, tip, opened, edited, renames, contents),
+    };
+    last.file = file;
+    const merge = mergeUpon(kb, tip, file, edited, contents);
     if (merge instanceof KbError) last.conflict = merge;
     if (merge instanceof KbError || merge.kind === 'nothing') return Promise.resolve(undefined);
-    const commit = commitEdit(kb, tip, opened, merge, request.message, identities);
-    made.set(commit, merge);
+    const commit = commitEdit(kb, tip, file, merge, request.message, identities);
+    made.set(commit, { ...merge, path: file.path });
     return Promise.resolve(commit);
   };
   /** @param commit that the cycle ended with; what could not be put into it is stored before anybody is told where it is */
   const requireMerged = (commit: unknown): void => {
     if (last.conflict === undefined || made.has(commit)) return;
-    throw keepConflict(kb, opened, edited, last.conflict);
+    throw keepConflict(kb, last.file ?? opened, edited, last.conflict);
   };
   const push = request.push && kb.settings.autoPush;
   const outcome = await runCycle(kb, { operation: 'edit', pull: true, push, edit }).catch((error: unknown) => {
@@ -143,21 +153,44 @@ async function land(kb: Kb, request: EditRequest, opened: Opened, edited: Buffer
   requireMerged(outcome.edited);
   const put = outcome.edited === undefined ? undefined : made.get(outcome.edited);
   const how = put?.how;
+  const path = put?.path ?? last.file?.path ?? opened.path;
+  const isRenamed = path !== opened.path;
+  if (isRenamed && how !== undefined) {
+    const text = `${printable(opened.path)} was renamed by others while it was open: your edit is in ${printable(path)}`;
+    kb.surroundings.report({ kind: 'warning', text });
+  }
   if (how === 'restored') {
     const text = `${printable(path)} was deleted by others while it was open; it is back, with your edit`;
     kb.surroundings.report({ kind: 'warning', text });
   }
   return {
+    path,
+    ...(isRenamed ? { from: opened.path } : {}),
     result: how === undefined ? 'unchanged' : 'edited',
     commit: outcome.edited ?? outcome.after ?? null,
     branch: outcome.branch,
     landed: outcome.landed,
     merged: how === 'merged',
-    rules: put?.rules ?? [],
+    rules: [...(isRenamed && put !== undefined ? ['renamed'] : []), ...(put?.rules ?? [])],
     restored: how === 'restored',
     changes: describeChanges(outcome.changes.filter((change) => change.path === path)),
     waitedMs: opened.waitedMs + outcome.waitedMs,
   };
+}
+
+/** Others may have renamed the file while it was open: the edit goes where it is now. */
+function nameNow(
+  kb: Kb,
+  tip: Tip,
+  { path, version, commit }: Opened,
+  edited: Buffer,
+  renames: CarryRenames,
+  merge: MergeContents,
+): RepoPath {
+  if (version === undefined || leafAt(tip.staged, tip.tree, path) !== null) return path;
+  const before: Leaf = { mode: version.mode, oid: asOid(version.blob) };
+  const after: Leaf = { mode: version.mode, oid: tip.staged.add('blob', edited) };
+  return pathNow(tip.staged, tip.tree, { path, before, after, base: treeOf(kb, commit) }, renames, merge);
 }
 
 /** @returns the E_CONFLICT error where the edit cannot be put upon the tip */

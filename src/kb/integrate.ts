@@ -10,6 +10,7 @@ import { applyChanges, type Conflict, type ConflictRules, type MergedFile, type 
 import type { Sides } from './conflicts/record.js';
 import type { AttributedMerge } from './merge-attribute.js';
 import { loadMerge, mergeByLines, type MergeContents } from './merge-contents.js';
+import type { CarryRenames } from './renames/carry.js';
 import { virtualBase } from './virtual-base.js';
 
 export interface IntegrateRequest {
@@ -31,8 +32,10 @@ export interface IntegrateRequest {
   readonly seal?: (commit: Commit) => Buffer;
   /** How two versions of a file become one. Default: with every rule for notes. */
   readonly merge?: MergeContents;
-  /** The KB whose attributes say how files are merged. Default: they are not asked. */
+  /** The KB whose attributes say how files are merged, and whose settings how renames are followed. Default: neither. */
   readonly kb?: AttributedMerge;
+  /** How files are followed to new names. Default: as the KB's settings say. */
+  readonly renames?: CarryRenames | undefined;
   /**
    * Default: a conflict stops everything. With `decide`, local commits of which one cannot be replayed are merged as a
    * whole, so that what has to be decided is the last version of each file and not one version a commit.
@@ -77,9 +80,12 @@ export class Unmerged extends KbError {
     where = '',
   ) {
     const names = conflicts.slice(0, 3).map((conflict) => conflict.path);
+    const shown = conflicts
+      .slice(0, 3)
+      .map(({ path, remotePath }) => (remotePath === undefined ? path : `${path} (others call it ${remotePath})`));
     const more = conflicts.length > 3 ? ` and ${conflicts.length - 3} more` : '';
     const [first = 'PATH'] = names;
-    super('E_CONFLICT', `local and remote edits overlap in ${names.join(', ')}${more}${where}; nothing was changed`, {
+    super('E_CONFLICT', `local and remote edits overlap in ${shown.join(', ')}${more}${where}; nothing was changed`, {
       hint: `see both versions: kb conflicts; decide with: kb resolve ${wordOf(first)} --ours|--theirs|--both|--edit; or keep both: kb sync --on-conflict copy`,
       details: { conflicts, ...sides },
     });
@@ -128,10 +134,20 @@ export async function integrate(request: IntegrateRequest): Promise<Integrated> 
 async function oneBase(request: IntegrateRequest, bases: readonly Oid[]): Promise<Oid | undefined> {
   if (bases.length < 2) return bases[0];
   const { staged, committer } = request;
-  const merge = request.merge ?? (await loadMerge(request.kb));
+  const { merge, renames } = await mergingOf(request);
   const meet = async (a: Oid, b: Oid): Promise<readonly Oid[]> =>
     (await findBases({ ...request, local: a, remote: b, tracking: undefined })).bases;
-  return virtualBase({ staged, committer, merge, meet }, bases);
+  return virtualBase({ staged, committer, merge, meet, renames }, bases);
+}
+
+/** The merge engine, and what follows renames. */
+async function mergingOf(
+  request: IntegrateRequest,
+): Promise<{ readonly merge: MergeContents; readonly renames: CarryRenames | undefined }> {
+  const merge = request.merge ?? (await loadMerge(request.kb));
+  if (request.renames !== undefined || request.kb === undefined) return { merge, renames: request.renames };
+  const { loadRenames } = await import('./renames/load.js');
+  return { merge, renames: await loadRenames(request.kb) };
 }
 
 type Done = Pick<Integrated, 'tip' | 'merged' | 'settled' | 'keepsLocal'>;
@@ -238,7 +254,7 @@ async function replayOnto(
   base: Oid | undefined,
 ): Promise<Omit<Done, 'keepsLocal'>> {
   const { staged, seal = serializeCommit } = request;
-  const merge = request.merge ?? (await loadMerge(request.kb));
+  const { merge, renames } = await mergingOf(request);
   const merged = new MergedFiles();
   const settled: Settled[] = [];
   let tip = onto;
@@ -256,11 +272,14 @@ async function replayOnto(
       // what is decided is decided about the last version of a file
       { ...(request.conflicts ?? STOP), decide: () => undefined },
       merge,
+      renames && { carry: renames, base: before, local: commit.tree },
     );
     // A note that is known is made again rather than put together by a rule: an append stays an append.
     const isByLines = applied.merged.every(({ rules }) => rules.length === 0);
     const isPlain = applied.conflicts.length + applied.settled.length === 0 && applied.tree !== tree && isByLines;
-    const remade = isPlain ? undefined : await request.remake?.(oid, { commit: tip, tree, staged });
+    // Made again, it would not know the name that its file has now.
+    const isRenamed = applied.merged.some(({ from }) => from !== undefined);
+    const remade = isPlain || isRenamed ? undefined : await request.remake?.(oid, { commit: tip, tree, staged });
     if (remade !== undefined) {
       tip = remade;
       tree = readCommit(staged, tip).tree;
@@ -285,18 +304,18 @@ async function replayOnto(
 
 /** What several commits came to: each file once, with every rule that was used on it. */
 class MergedFiles {
-  private readonly rules = new Map<RepoPath, Set<string>>();
+  private readonly files = new Map<RepoPath, MergedFile>();
 
   add(files: readonly MergedFile[]): void {
-    for (const { path, rules } of files) {
-      const known = this.rules.get(path) ?? new Set();
-      for (const rule of rules) known.add(rule);
-      this.rules.set(path, known);
+    for (const file of files) {
+      const { rules, from = file.from } = this.files.get(file.path) ?? { rules: [] };
+      const all = { path: file.path, rules: [...new Set([...rules, ...file.rules])] };
+      this.files.set(file.path, from === undefined ? all : { ...all, from });
     }
   }
 
   get all(): MergedFile[] {
-    return [...this.rules].map(([path, rules]) => ({ path, rules: [...rules] }));
+    return [...this.files.values()];
   }
 }
 
@@ -349,13 +368,16 @@ async function mergeOnto(
 ): Promise<Done> {
   const { staged, committer } = request;
   const baseTree = base === undefined ? EMPTY_TREE : readCommit(staged, base).tree;
-  const changes = diffTrees(staged, baseTree, how.tree ?? readCommit(staged, local).tree);
+  const localTree = how.tree ?? readCommit(staged, local).tree;
+  const changes = diffTrees(staged, baseTree, localTree);
+  const { merge, renames } = await mergingOf(request);
   const applied = applyChanges(
     staged,
     readCommit(staged, remote).tree,
     changes,
     request.conflicts ?? STOP,
-    request.merge ?? (await loadMerge(request.kb)),
+    merge,
+    renames && { carry: renames, base: baseTree, local: localTree },
   );
   if (applied.conflicts.length > 0)
     throw new Unmerged(applied.versions, applied.conflicts, { remote, local }, how.where);

@@ -18,6 +18,7 @@ import { bringChangedLargeFiles } from './lfs/bring.js';
 import { lfsRemoteOf } from './lfs/kb-remote.js';
 import { scanLocalEdits } from './local-edits.js';
 import { checkedOutBranch, upstreamOf, type Kb } from './open.js';
+import { loadRenames } from './renames/load.js';
 import { lookAtFile } from './run/snapshot.js';
 
 const SAVED = 'refs/kb/stash/';
@@ -70,9 +71,11 @@ export async function restoreSaved(kb: Kb, request: RestoreRequest): Promise<Res
     await runCycleUnder(kb, { operation: 'restore', pull: false, push: false }, hold);
     const { ref, commit } = findSaved(kb, request.ref);
     const { tree, parents } = readCommit(kb.objects, commit);
-    const changes = diffTrees(kb.objects, treeOf(kb, parents[0]), tree);
+    const base = treeOf(kb, parents[0]);
+    const changes = diffTrees(kb.objects, base, tree);
     const staged = new StagedObjects(kb.objects);
     const now = treeOfFiles(kb, staged, changes);
+    const renames = await loadRenames(kb);
     const mark = `saved ${new Date(kb.surroundings.clock.wall()).toISOString().slice(0, 10)}`;
     const applied = applyChanges(
       staged,
@@ -80,6 +83,7 @@ export async function restoreSaved(kb: Kb, request: RestoreRequest): Promise<Res
       changes,
       { policy: request.onConflict, mark },
       await loadMergeOfKnown(kb),
+      renames && { carry: renames, base, local: tree },
     );
     if (applied.conflicts.length > 0) throw inTheWay(ref, applied.conflicts);
     const difference = diffTrees(staged, now, applied.tree);

@@ -11,6 +11,8 @@ import { printable } from '../printable.js';
 import { treeOf } from './advance.js';
 import { compareWithTracking } from './ahead-behind.js';
 import { applyChanges, type Conflict } from './apply-changes.js';
+import type { CarryRenames } from './renames/carry.js';
+import { loadRenames } from './renames/load.js';
 import { mergeByAttributes } from './merge-attribute.js';
 import { mergeByLines } from './merge-contents.js';
 import { requireBranchName } from './branch-name.js';
@@ -127,7 +129,8 @@ class Switching {
     requireNotElsewhere(kb, ref);
     const { commit, isNew } = await this.findBranch(head.oid);
     await bringFiles(kb, treeOf(kb, head.oid), treeOf(kb, commit));
-    const plan = await withPromised(kb, () => this.plan(index, head.oid, commit));
+    const renames = request.uncommitted === 'bring' ? await loadRenames(kb) : undefined;
+    const plan = await withPromised(kb, () => this.plan(index, head.oid, commit, renames));
     const upstream = upstreamOf(kb, request.branch);
     await bringChangedLargeFiles(kb, diffTrees(kb.objects, plan.fromFiles, plan.toFiles), {
       tree: plan.toFiles,
@@ -168,7 +171,12 @@ class Switching {
    * The state of the files before and after, all of it in objects that are stored, and what is uncommitted under a
    * name. Nothing in files, index or branches has changed when this is done or has failed.
    */
-  private plan(index: GitIndex, from: Oid | undefined, to: Oid | undefined): SwitchPlan {
+  private plan(
+    index: GitIndex,
+    from: Oid | undefined,
+    to: Oid | undefined,
+    renames: CarryRenames | undefined,
+  ): SwitchPlan {
     const { kb, request, identities, who, fence } = this;
     const base = treeOf(kb, from);
     const target = treeOf(kb, to);
@@ -179,7 +187,14 @@ class Switching {
     const staged = new StagedObjects(kb.objects);
     const isBrought = request.uncommitted === 'bring';
     const applied = isBrought
-      ? applyChanges(staged, target, edits, { policy: 'fail', mark: '' }, mergeByAttributes(kb, mergeByLines))
+      ? applyChanges(
+          staged,
+          target,
+          edits,
+          { policy: 'fail', mark: '' },
+          mergeByAttributes(kb, mergeByLines),
+          renames && { carry: renames, base, local: fromFiles },
+        )
       : undefined;
     if (applied !== undefined && applied.conflicts.length > 0) throw doesNotFit(request.branch, applied.conflicts);
     const toFiles = applied?.tree ?? target;

@@ -7,11 +7,14 @@ import { editTree } from '../git/objects/tree-edit.js';
 import type { RepoPath } from '../git/paths.js';
 import { applyChanges, type ConflictRules } from './apply-changes.js';
 import type { MergeContents } from './merge-contents.js';
+import type { CarryRenames } from './renames/carry.js';
 
 export interface VirtualBaseRequest {
   readonly staged: StagedObjects;
   readonly committer: Signature;
   readonly merge: MergeContents;
+  /** How files are followed to new names; undefined: they are not. */
+  readonly renames: CarryRenames | undefined;
   /** Where the histories of two commits meet. */
   readonly meet: (a: Oid, b: Oid) => Promise<readonly Oid[]>;
 }
@@ -38,7 +41,12 @@ export async function virtualBase(request: VirtualBaseRequest, bases: readonly O
   return base;
 }
 
-function mergeBases({ staged, committer, merge }: VirtualBaseRequest, older: Oid | undefined, a: Oid, b: Oid): Oid {
+function mergeBases(
+  { staged, committer, merge, renames }: VirtualBaseRequest,
+  older: Oid | undefined,
+  a: Oid,
+  b: Oid,
+): Oid {
   const before = older === undefined ? EMPTY_TREE : readCommit(staged, older).tree;
   const contested = new Map<RepoPath, Leaf | null>();
   const rules: ConflictRules = {
@@ -49,10 +57,18 @@ function mergeBases({ staged, committer, merge }: VirtualBaseRequest, older: Oid
       return { kind: 'policy', policy: 'theirs' };
     },
   };
-  const changes = diffTrees(staged, before, readCommit(staged, b).tree);
-  const { tree, settled } = applyChanges(staged, readCommit(staged, a).tree, changes, rules, merge);
+  const local = readCommit(staged, b).tree;
+  const changes = diffTrees(staged, before, local);
+  const following = renames && { carry: renames, base: before, local, isAncestor: true };
+  const { tree, settled } = applyChanges(staged, readCommit(staged, a).tree, changes, rules, merge, following);
   // A file in the place of a folder cannot be put back beside it: what stands there stays.
-  for (const { path, reason } of settled) if (reason === 'file_and_folder') contested.delete(path);
+  for (const { path, reason, from, remotePath } of settled) {
+    if (reason === 'file_and_folder') contested.delete(path);
+    if (reason !== 'renamed_twice' || from === undefined || remotePath === undefined) continue;
+    // Where each gave it another name, it has its old one.
+    contested.set(from, contested.get(path) ?? null);
+    contested.set(path, null).set(remotePath, null);
+  }
   const message = 'Where histories met more than once\n';
   return staged.add(
     'commit',

@@ -28,6 +28,7 @@ export const RULES = {
   paragraphs: { lossless: true, says: 'paragraphs added by both' },
   moved: { lossless: true, says: 'moved by one side, edited by the other' },
   'delete-modify': { lossless: true, says: 'deleted by one side, edited by the other: the edit is kept' },
+  renamed: { lossless: true, says: 'a file, or its folder, renamed by one side: what the other side did goes along' },
 } as const satisfies Record<string, { readonly lossless: boolean; readonly says: string }>;
 
 export type RuleName = keyof typeof RULES;
@@ -38,6 +39,12 @@ export const RULE_NAMES = Object.keys(RULES) as RuleName[];
 export interface RuleChoice {
   allows(rule: RuleName): boolean;
 }
+
+/** Of the rules only this one is about names; without all others files are merged by lines as git does, under the names that git gives them. */
+const ABOUT_NAMES: RuleName = 'renamed';
+
+/** All that a file's text is merged by. */
+export const TEXT_RULES: readonly RuleName[] = RULE_NAMES.filter((name) => name !== ABOUT_NAMES);
 
 export const ALL_RULES: RuleChoice = { allows: () => true };
 

@@ -36,6 +36,10 @@ export interface ConflictItem {
    */
   readonly kind: 'sync' | 'edit' | 'copy' | 'git';
   readonly reason: string;
+  /** The name that the file had before a side renamed it. */
+  readonly from?: RepoPath;
+  /** The name that others gave it, where both sides renamed it. */
+  readonly remotePath?: RepoPath;
   readonly branch: string | null;
   /** The name that keeps all versions. */
   readonly ref: RefName | null;
@@ -93,6 +97,8 @@ function ofRecord(record: ConflictRecord): OpenConflict[] {
       path: file.path,
       kind,
       reason: file.reason,
+      ...(file.from === undefined ? {} : { from: file.from }),
+      ...(file.remotePath === undefined ? {} : { remotePath: file.remotePath }),
       branch: shortName(branch),
       ref,
       base: version('base'),

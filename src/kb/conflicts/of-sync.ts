@@ -56,8 +56,9 @@ export function recordSyncConflict(
     const before = readRecord(kb, ref);
     const files = error.versions.map((versions, at): ConflictedFile => {
       const known = before?.files.find((file) => sameVersions(file, versions));
-      const reason = error.conflicts[at]?.reason ?? 'overlap';
-      return { ...versions, reason, ...(known?.decided === undefined ? {} : { decided: known.decided }) };
+      const { reason = 'overlap', from, remotePath } = error.conflicts[at] ?? {};
+      const names = { ...(from === undefined ? {} : { from }), ...(remotePath === undefined ? {} : { remotePath }) };
+      return { ...versions, reason, ...names, ...(known?.decided === undefined ? {} : { decided: known.decided }) };
     });
     const isKnown =
       before?.files.length === files.length &&

@@ -27,6 +27,10 @@ export interface Sides {
 export interface ConflictedFile extends Sides {
   /** Why it could not be merged: `overlap`, `binary`, `encoding`, `deleted_remotely`, and so on. */
   readonly reason: string;
+  /** The name that the file had before it was renamed. */
+  readonly from?: RepoPath;
+  /** The name that others gave it, where both sides renamed it; `path` is ours. */
+  readonly remotePath?: RepoPath;
   readonly decided?: Decision;
 }
 
@@ -100,7 +104,13 @@ export function writeRecord(kb: Kb, record: NewRecord): Oid {
     }
     if (file.decided?.result !== undefined) leaves.set(`resolved/${at}` as RepoPath, file.decided.result);
   });
-  const facts = files.map(({ path, reason, decided }) => ({ path, reason, decided: decided?.choice }));
+  const facts = files.map(({ path, reason, from, remotePath, decided }) => ({
+    path,
+    reason,
+    from,
+    remotePath,
+    decided: decided?.choice,
+  }));
   const text = JSON.stringify({ kind, branch, since, files: facts });
   const message = `Conflict in ${named(files.map(({ path }) => path))}\n\n${TRAILER}${text}\n`;
   const tree = editTree(staged, EMPTY_TREE, leaves);
@@ -135,14 +145,16 @@ function readAt(source: ObjectSource, ref: RefName, commit: Oid): ConflictRecord
     const { kind, branch, since, files } = JSON.parse(line.slice(TRAILER.length)) as Record<string, unknown>;
     if ((kind !== 'sync' && kind !== 'edit') || typeof since !== 'string' || !Array.isArray(files)) return undefined;
     const fileAt = (facts: unknown, at: number): ConflictedFile => {
-      const { path, reason, decided } = Object(facts) as Record<string, unknown>;
-      if (typeof path !== 'string' || pathProblem(path) !== undefined) throw new SyntaxError('no path');
+      const { path, reason, from, remotePath, decided } = Object(facts) as Record<string, unknown>;
+      if (!isPath(path)) throw new SyntaxError('no path');
       const side = (name: string): Leaf | null => leafAt(source, tree, `${name}/${path}` as RepoPath);
       const result = leafAt(source, tree, `resolved/${at}` as RepoPath);
       const choice = CHOICES.find((one) => one === decided);
       return {
-        path: path as RepoPath,
+        path,
         reason: String(reason),
+        ...(isPath(from) ? { from } : {}),
+        ...(isPath(remotePath) ? { remotePath } : {}),
         base: side('base'),
         ours: side('ours'),
         theirs: side('theirs'),
@@ -154,6 +166,10 @@ function readAt(source: ObjectSource, ref: RefName, commit: Oid): ConflictRecord
     if (error instanceof SyntaxError || isKbError(error)) return undefined;
     throw error;
   }
+}
+
+function isPath(value: unknown): value is RepoPath {
+  return typeof value === 'string' && pathProblem(value) === undefined;
 }
 
 const CHOICES: readonly Choice[] = ['ours', 'theirs', 'both', 'edit'];
