@@ -48,6 +48,16 @@ function makeVault(): string {
   return root;
 }
 
+/** Changes entries of the index and leaves its TREE extension as it was; without a checksum, as index.skipHash does. */
+function keepingTrees(root: string, change: () => void): void {
+  const index = join(root, '.git/index');
+  const before = readFileSync(index);
+  change();
+  const after = readFileSync(index);
+  const file = Buffer.concat([after.subarray(0, after.indexOf('TREE')), before.subarray(before.indexOf('TREE'))]);
+  writeFileSync(index, file.fill(0, file.length - 20));
+}
+
 interface Sight {
   readonly found: string[];
   /** Folders that were listed, relative to the root. */
@@ -118,16 +128,18 @@ describe.skipIf(!nativeGit.available || !isUsedHere)(
       ],
       [
         'a file that stands in no tree of the index, which is wrong about it',
-        (root) => {
-          const before = readFileSync(join(root, '.git/index'));
-          git(root, ['rm', '-q', '--cached', 'a/2']);
-          const after = readFileSync(join(root, '.git/index'));
-          // the TREE extension of before behind the entries of now; without a checksum, as index.skipHash leaves it
-          const [old, now] = [before.indexOf('TREE'), after.indexOf('TREE')];
-          const file = Buffer.concat([after.subarray(0, now), before.subarray(old)]);
-          writeFileSync(join(root, '.git/index'), file.fill(0, file.length - 20));
-        },
+        (root) => keepingTrees(root, () => git(root, ['rm', '-q', '--cached', 'a/2'])),
         ['added a/2', LOOSE],
+      ],
+      [
+        'a file that stands in no tree of the index, which is wrong about it and has as many entries as before',
+        (root) =>
+          keepingTrees(root, () => {
+            const [mode, oid] = git(root, ['ls-files', '-s', 'a/2']).split(' ');
+            git(root, ['update-index', '--force-remove', 'a/2']);
+            git(root, ['update-index', '--add', '--cacheinfo', `${mode},${oid},c/gone`]);
+          }),
+        ['added a/2', 'deleted c/gone', LOOSE],
       ],
       ['a file that is tracked now', (root) => git(root, ['add', 'loose']), []],
       [

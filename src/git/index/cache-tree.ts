@@ -81,6 +81,13 @@ export function readFolderTrees(extension: Buffer | undefined): Map<string, Fold
   return read('', 0, 0)?.end === extension?.length ? trees : new Map<string, FolderTree>();
 }
 
+/** The root, if it is valid: a look at each folder's header, without putting all of them together. */
+export function readRootTree(extension: Buffer | undefined): Omit<FolderTree, 'own'> | undefined {
+  const root = extension && parseWhole(extension);
+  if (extension === undefined || root === undefined || root.count < 0) return undefined;
+  return { oid: extension.toString('hex', root.oid, root.oid + OID_BYTES) as Oid, count: root.count };
+}
+
 /** Every folder above these paths, each with its final `/`; the root is ''. Names as latin1, byte for byte. */
 export function foldersAbove(paths: Iterable<Buffer>): Set<string> {
   const folders = new Set<string>(['']);

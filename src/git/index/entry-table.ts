@@ -1,5 +1,14 @@
 import { KbError } from '../../errors.js';
-import { FIELD, FIXED_LENGTH, FLAG_EXTENDED, NAME_MASK, nameEnd, nameStart, paddedLength } from './entry.js';
+import {
+  FIELD,
+  FIXED_LENGTH,
+  FLAG_EXTENDED,
+  FLAG_STAGE,
+  NAME_MASK,
+  nameEnd,
+  nameStart,
+  paddedLength,
+} from './entry.js';
 
 /** What the scan found on its way. */
 interface Seen {
@@ -7,9 +16,6 @@ interface Seen {
   readonly isOrdered: boolean;
   readonly suspects: readonly number[];
 }
-
-/** Of the flags' two bytes. */
-const STAGE_BITS = 0x3000;
 
 /**
  * Index entries as the bytes they are in the file (layout of versions 2 and 3), with the position of
@@ -63,7 +69,7 @@ export class EntryTable {
         }
       }
       while (same < shorter && bytes[name + same] === bytes[lastName + same]) same += 1;
-      const stage = flags & STAGE_BITS;
+      const stage = flags & FLAG_STAGE;
       if (same < shorter ? (bytes[name + same] ?? 0) < (bytes[lastName + same] ?? 0) : length <= lastLength) {
         // The same name twice: only as stages of one conflict, which are 1, 2 and 3.
         if (same < shorter || length < lastLength || lastStage === 0 || lastStage >= stage) isOrdered = false;

@@ -3,13 +3,15 @@ import { decodePath, type RepoPath } from '../paths.js';
 import {
   EXTENDED_SKIP_WORKTREE,
   FIELD,
+  FIXED_LENGTH,
   FLAG_ASSUME_VALID,
+  FLAG_EXTENDED,
+  FLAG_STAGE,
   GITLINK,
+  NAME_MASK,
   RawEntry,
-  isExtended,
   isIntentToAdd,
   nameEnd,
-  nameStart,
   stageOf,
   type IndexEntry,
 } from './entry.js';
@@ -29,10 +31,13 @@ export class EntryWalk {
   private readonly bytes: Buffer;
   private ordinal = -1;
   private start = 0;
+  private flags = 0;
   private name = 0;
   private end = 0;
   /** Bytes of the folder with its final slash. */
   private folderLength = 0;
+  /** All bytes of the last part of the path, one over the other: below 0x80 it is plain ASCII. */
+  private allOfName = 0;
 
   /** The entry lies in another folder than the one before it. */
   entersFolder = false;
@@ -48,27 +53,51 @@ export class EntryWalk {
 
   /** @returns false behind the last entry */
   next(): boolean {
+    // Plain variables, and one look at each byte, as in EntryTable.scan: this runs once for each file of the KB.
     const { bytes } = this;
-    if (this.ordinal + 1 >= this.table.count) return false;
-    this.ordinal += 1;
-    const [lastName, lastLength, lastEnd] = [this.name, this.folderLength, this.end];
-    this.start = this.table.startOf(this.ordinal);
-    this.name = nameStart(bytes, this.start);
-    this.end = nameEnd(bytes, this.start);
-    let slash = this.end - 1;
-    while (slash >= this.name && bytes[slash] !== SLASH) slash -= 1;
-    this.folderLength = slash + 1 - this.name;
+    const ordinal = this.ordinal + 1;
+    if (ordinal >= this.table.count) return false;
+    const start = this.table.startOf(ordinal);
+    const flags = ((bytes[start + FIELD.flags] ?? 0) << 8) | (bytes[start + FIELD.flags + 1] ?? 0);
+    const name = start + ((flags & FLAG_EXTENDED) === 0 ? FIXED_LENGTH : FIXED_LENGTH + 2);
+    const length = flags & NAME_MASK;
+    const end = length === NAME_MASK ? nameEnd(bytes, start) : name + length;
+    let before = end - 1;
+    let all = 0;
+    for (; before >= name; before -= 1) {
+      const byte = bytes[before] ?? 0;
+      if (byte === SLASH) break;
+      all |= byte;
+    }
+    const folderLength = before + 1 - name;
+    const lastName = this.name;
+    const lastLength = this.end - lastName;
     this.entersFolder =
-      this.ordinal === 0 || this.folderLength !== lastLength || !this.hasSame(lastName, this.folderLength);
-    const length = this.end - this.name;
+      ordinal === 0 || folderLength !== this.folderLength || !hasSame(bytes, name, lastName, folderLength);
     this.isSamePath =
-      this.stage !== 0 && this.ordinal > 0 && length === lastEnd - lastName && this.hasSame(lastName, length);
+      (flags & FLAG_STAGE) !== 0 &&
+      ordinal > 0 &&
+      end - name === lastLength &&
+      hasSame(bytes, name, lastName, lastLength);
+    this.ordinal = ordinal;
+    this.start = start;
+    this.flags = flags;
+    this.name = name;
+    this.end = end;
+    this.folderLength = folderLength;
+    this.allOfName = all;
     return true;
   }
 
   /** Without a slash at its end; '' is the root. */
   get folder(): string {
-    return this.folderLength === 0 ? '' : decodePath(this.bytes.subarray(this.name, this.name + this.folderLength - 1));
+    if (this.folderLength === 0) return '';
+    const { bytes, name } = this;
+    const end = name + this.folderLength - 1;
+    let all = 0;
+    for (let at = name; at < end; at += 1) all |= bytes[at] ?? 0;
+    // of a short name the decoder costs a multiple of this
+    return all < 0x80 ? bytes.toString('latin1', name, end) : decodePath(bytes.subarray(name, end));
   }
 
   get path(): RepoPath {
@@ -87,15 +116,27 @@ export class EntryWalk {
     return readUInt32(this.bytes, this.start + FIELD.mode);
   }
 
+  /** Nothing is marked: no conflict, not left out, not to be passed over, more than only intended to be added. */
+  get isOrdinary(): boolean {
+    return (this.flags & (FLAG_ASSUME_VALID | FLAG_EXTENDED | FLAG_STAGE)) === 0;
+  }
+
   /** `--assume-unchanged`: not to be looked at. */
   get isAssumedValid(): boolean {
-    return ((this.bytes[this.start + FIELD.flags] ?? 0) & (FLAG_ASSUME_VALID >> 8)) !== 0;
+    return (this.flags & FLAG_ASSUME_VALID) !== 0;
   }
 
   /** `--skip-worktree`: not in the work tree on purpose. */
   get isSkipped(): boolean {
-    const { bytes, start } = this;
-    return isExtended(bytes, start) && ((bytes[start + FIELD.extended] ?? 0) & (EXTENDED_SKIP_WORKTREE >> 8)) !== 0;
+    const { bytes, start, flags } = this;
+    return (
+      (flags & FLAG_EXTENDED) !== 0 && ((bytes[start + FIELD.extended] ?? 0) & (EXTENDED_SKIP_WORKTREE >> 8)) !== 0
+    );
+  }
+
+  /** The last part of the path, where that is plain ASCII; undefined where it is not. */
+  get plainName(): string | undefined {
+    return this.allOfName < 0x80 ? this.bytes.toString('latin1', this.name + this.folderLength, this.end) : undefined;
   }
 
   /**
@@ -144,12 +185,11 @@ export class EntryWalk {
       !isRacy(mtime, mtimeNs, this.writtenAt)
     );
   }
+}
 
-  private hasSame(lastName: number, length: number): boolean {
-    const { bytes, name } = this;
-    for (let at = 0; at < length; at += 1) if (bytes[name + at] !== bytes[lastName + at]) return false;
-    return true;
-  }
+function hasSame(bytes: Buffer, a: number, b: number, length: number): boolean {
+  for (let at = 0; at < length; at += 1) if (bytes[a + at] !== bytes[b + at]) return false;
+  return true;
 }
 
 /**

@@ -54,6 +54,7 @@ export const FIXED_LENGTH = 62;
 
 export const FLAG_ASSUME_VALID = 0x8000;
 export const FLAG_EXTENDED = 0x4000;
+export const FLAG_STAGE = 0x3000;
 export const NAME_MASK = 0x0fff;
 export const EXTENDED_SKIP_WORKTREE = 0x4000;
 export const EXTENDED_INTENT_TO_ADD = 0x2000;

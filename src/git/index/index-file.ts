@@ -8,7 +8,14 @@ import type { Oid } from '../ids.js';
 import { decodePath, encodePath, type RepoPath } from '../paths.js';
 import { LockFile, type LockTiming } from '../../disk/lock-file.js';
 import type { LockMarks } from '../../disk/lock-marks.js';
-import { foldersAbove, readFolderTrees, updateCacheTree, type FolderTree, type KnownTrees } from './cache-tree.js';
+import {
+  foldersAbove,
+  readFolderTrees,
+  readRootTree,
+  updateCacheTree,
+  type FolderTree,
+  type KnownTrees,
+} from './cache-tree.js';
 import {
   FIELD,
   GITLINK,
@@ -38,6 +45,8 @@ const CHECKSUM_BYTES = 20;
 const SLASH = 0x2f;
 /** `folder0` is the first name behind everything in `folder/`. */
 const AFTER_SLASH = Buffer.from('0');
+/** Node looks for so few bytes several times faster than for more; mostly they are not there. */
+const SHORT_NEEDLE = 7;
 /** Positions are kept in 31 bits; an index of this size has some ten million entries. */
 const MAX_BYTES = 0x7fff_ffff;
 
@@ -215,7 +224,7 @@ export class GitIndex {
   pathsWith(text: string): RepoPath[] {
     const { bytes, count } = this.table;
     const needle = Buffer.from(text);
-    if (!bytes.includes(needle)) return [];
+    if (!bytes.includes(needle.subarray(0, SHORT_NEEDLE)) || !bytes.includes(needle)) return [];
     const paths = Array.from({ length: count }, (_, ordinal) => this.entry(ordinal).path);
     return paths.filter((path) => path.includes(text));
   }
@@ -240,7 +249,7 @@ export class GitIndex {
 
   /** The tree of the whole index, if the TREE extension knows it. */
   get cachedRootTree(): Oid | undefined {
-    const root = this.folderTrees().get('');
+    const root = readRootTree(this.extensions.get('TREE'));
     return root?.count === this.entryCount ? root.oid : undefined;
   }
 

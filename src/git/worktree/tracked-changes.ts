@@ -1,7 +1,7 @@
 import type { BigIntStats } from 'node:fs';
 import { type EntryWalk, type GitIndex, type IndexEntry, fileStatOf } from '../index/index-file.js';
-import { type RepoPath, encodePath, toDiskPath } from '../paths.js';
-import { GITLINK, isSameType } from './modes.js';
+import { type RepoPath, toDiskPath } from '../paths.js';
+import { GITLINK, REGULAR, isSameType } from './modes.js';
 import { nestedGitDir, nestedHead } from './nested-repository.js';
 import type { WorktreeChange } from './status.js';
 import type { TrackedFolder, TrackedFolders } from './tracked-folders.js';
@@ -10,8 +10,6 @@ import type { Worktree } from './worktree.js';
 type Difference = Pick<WorktreeChange, 'kind' | 'nestedRepository'>;
 
 const IF_THERE = { throwIfNoEntry: false } as const;
-/** Longer paths are put together as strings. Bytes. */
-const ROOM = 4096;
 
 /**
  * The index against the files: one lstat an entry, in one thread. A file is read only where its stat data cannot tell.
@@ -26,10 +24,8 @@ export function findTrackedChanges(worktree: Worktree, index: GitIndex, folders:
 class TrackedScan {
   private readonly found: WorktreeChange[] = [];
   private readonly walk: EntryWalk;
-  /** Where entries' names become strings; in front of them their folder, unless it has been entered. */
-  private readonly scratch = Buffer.alloc(ROOM);
-  /** Where the name begins in `scratch`; -1 where the folder is no ASCII or too long. */
-  private nameAt = -1;
+  /** What names in the folder are to follow: nothing where it has been entered. undefined: no text can say it. */
+  private prefix: string | undefined;
   /** Ids or times of this volume do not fit into a double: each file would be looked at twice. */
   private isExact: boolean;
 
@@ -50,20 +46,23 @@ class TrackedScan {
     while (walk.next()) {
       if (walk.entersFolder || folder === undefined) folder = this.enter(walk.folder, enter);
       folder.own += 1;
-      if (walk.stage !== 0) {
+      const isReal = folder.state !== undefined;
+      if (walk.isOrdinary) {
+        if (isReal && this.isSurelyUnchanged()) continue;
+      } else if (walk.stage !== 0) {
         if (!walk.isSamePath) this.found.push({ path: walk.path, kind: 'unmerged', staged: false });
-      } else if (!this.isExempt(folder) && (folder.stats === undefined || !this.isSurelyUnchanged())) {
-        const { entry } = walk;
-        const change = this.changeOf(entry.path, entry, folder.stats !== undefined);
-        if (change !== undefined) this.found.push({ path: entry.path, staged: false, ...change });
-      }
+        continue;
+      } else if (this.isExempt(isReal) || (isReal && this.isSurelyUnchanged())) continue;
+      const { entry } = walk;
+      const change = this.changeOf(entry.path, entry, isReal);
+      if (change !== undefined) this.found.push({ path: entry.path, staged: false, ...change });
     }
     return this.found;
   }
 
   private enter(folder: string, enter: ((folder: string) => void) | undefined): TrackedFolder {
     const found = this.folders.at(folder);
-    this.nameAt = found.stats !== undefined && this.canEnter(folder, enter) ? 0 : this.writeFolder(folder);
+    this.prefix = found.state !== undefined && this.canEnter(folder, enter) ? '' : this.prefixOf(folder);
     return found;
   }
 
@@ -78,35 +77,42 @@ class TrackedScan {
     }
   }
 
-  private writeFolder(folder: string): number {
-    const path = encodePath(`${this.worktree.root}/${folder === '' ? '' : `${folder}/`}`);
-    return path.length < ROOM && path.every((byte) => byte < 0x80) ? path.copy(this.scratch) : -1;
+  private prefixOf(folder: string): string | undefined {
+    const path = toDiskPath(this.worktree.root, folder);
+    return typeof path === 'string' ? `${path}/` : undefined;
   }
 
   /**
    * A file that a sparse checkout leaves out, and that somebody has put there, counts as any other, as for native
    * git. Without a sparse checkout the mark means that nobody is to look.
    */
-  private isExempt(folder: TrackedFolder): boolean {
+  private isExempt(isInRealFolder: boolean): boolean {
     const { walk, worktree } = this;
     if (walk.isAssumedValid) return true;
     if (!walk.isSkipped) return false;
-    if (worktree.settings.cone === undefined || folder.stats === undefined) return true;
+    if (worktree.settings.cone === undefined || !isInRealFolder) return true;
     return worktree.lstat(walk.path)?.isDirectory() !== false;
   }
 
   private isSurelyUnchanged(): boolean {
     if (this.isExact) return false;
-    const { walk, worktree, nameAt } = this;
-    const end = nameAt === -1 ? -1 : walk.copyName(this.scratch, nameAt);
-    const path = end === -1 ? toDiskPath(worktree.root, walk.path) : this.scratch.toString('latin1', 0, end);
-    const stats = worktree.disk.lstatSync(path, IF_THERE);
+    const { walk, worktree } = this;
+    const stats = worktree.disk.lstatSync(this.diskPath(), IF_THERE);
     if (stats === undefined) return false;
     if (stats.ino > Number.MAX_SAFE_INTEGER) {
       this.isExact = true;
       return false;
     }
-    return walk.isUnchanged(stats) && worktree.modeOf(stats, walk.mode) === walk.mode;
+    if (!walk.isUnchanged(stats)) return false;
+    const { mode } = walk;
+    return (mode === REGULAR && stats.mode === REGULAR) || worktree.modeOf(stats, mode) === mode;
+  }
+
+  private diskPath(): string | Buffer {
+    const { walk, prefix } = this;
+    const name = walk.plainName;
+    if (prefix === undefined || name === undefined) return toDiskPath(this.worktree.root, walk.path);
+    return prefix === '' ? name : prefix + name;
   }
 
   private changeOf(path: RepoPath, entry: IndexEntry, isInRealFolder: boolean): Difference | undefined {

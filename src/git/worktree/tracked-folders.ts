@@ -3,9 +3,12 @@ import type { Disk } from '../../disk/disk.js';
 import { toDiskPath } from '../paths.js';
 import { folderOf } from './folders.js';
 
+/** A folder at some moment. */
+export type FolderState = Pick<Stats, 'dev' | 'ino' | 'mtimeMs' | 'ctimeMs'>;
+
 export interface TrackedFolder {
   /** As it was found; undefined: no real folder is there. */
-  readonly stats: Stats | undefined;
+  readonly state: FolderState | undefined;
   /** How many entries of the index lie in it, not in folders below. */
   own: number;
 }
@@ -24,7 +27,7 @@ export class TrackedFolders {
   at(folder: string): TrackedFolder {
     const known = this.folders.get(folder);
     if (known !== undefined) return known;
-    const found: TrackedFolder = { stats: this.look(folder), own: 0 };
+    const found: TrackedFolder = { state: stateOf(this.look(folder)), own: 0 };
     this.folders.set(folder, found);
     return found;
   }
@@ -38,8 +41,15 @@ export class TrackedFolders {
     const options = { throwIfNoEntry: false } as const;
     // the root itself may be reached through one
     if (folder === '') return this.disk.statSync(this.root, options);
-    if (this.at(folderOf(folder)).stats === undefined) return undefined;
+    if (this.at(folderOf(folder)).state === undefined) return undefined;
     const stats = this.disk.lstatSync(toDiskPath(this.root, folder), options);
     return stats?.isDirectory() === true ? stats : undefined;
   }
+}
+
+/** Without the rest of it: what is kept of thousands of folders has to be copied by each collection of garbage. */
+function stateOf(stats: Stats | undefined): FolderState | undefined {
+  if (stats === undefined) return undefined;
+  const { dev, ino, mtimeMs, ctimeMs } = stats;
+  return { dev, ino, mtimeMs, ctimeMs };
 }

@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto';
-import type { Stats } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { OPEN_PLAINLY, type Disk } from '../../disk/disk.js';
 import { isErrno, removeFile, temporaryName, writeFully } from '../../disk/durable.js';
 import type { FolderItem } from './folder-listing.js';
+import type { FolderState } from './tracked-folders.js';
+import type { TrackedNames } from './untracked.js';
 
-const FORMAT = 'kb-untracked 1';
+const FORMAT = 'kb-untracked 2';
 /** A larger file was not written by kb, which stops at half of it. */
 const MAX_BYTES = 64 * 1024 * 1024;
 /** A folder with more than this is listed anew each time. */
@@ -35,23 +36,28 @@ const LOCAL_VOLUMES: ReadonlySet<number> = new Set([
   0x794c7630, // overlayfs
 ]);
 
-/** A folder at some moment. */
-interface FolderState {
-  readonly dev: number;
-  readonly ino: number;
-  readonly mtimeMs: number;
-  readonly ctimeMs: number;
-}
-
 /** Of what is in a folder: that which is not tracked, ignored or not. */
 interface Record extends FolderState {
+  /** '' where nothing is tracked in it. */
   readonly tree: string;
+  readonly own: number;
   /** Each a letter for the kind, then the name. */
   readonly items: readonly string[];
 }
 
 const LETTERS = { file: 'f', symlink: 'l', folder: 'd' } as const;
 const KINDS: Readonly<Partial<{ [letter: string]: FolderItem['kind'] }>> = { f: 'file', l: 'symlink', d: 'folder' };
+
+/** What was read: the tree of the index of then, and a row for each folder. */
+interface Known {
+  readonly root: string;
+  readonly rows: ReadonlyMap<string, readonly unknown[]>;
+}
+
+const NONE: Known = { root: '', rows: new Map() };
+/** Most folders hold nothing that is not tracked. */
+const NOTHING: FolderItem[] = [];
+const NO_NAMES: readonly string[] = [];
 
 export interface UntrackedCacheOptions {
   /** Where it is kept; one for each user. */
@@ -76,22 +82,24 @@ export interface UntrackedCacheOptions {
  *
  * Invariant: it never hides a change. What it says of a folder holds for exactly one state of it: device, inode,
  * mtime and ctime of the folder (whatever is made, removed or renamed in a folder changes them, and nobody sets ctime
- * by hand), and the id of the folder's tree in the index, which stands for all tracked names. Ignore rules are not
- * part of it: they are applied afterwards, each time. A folder that was changed shortly before the scan is not kept,
- * so that every later change has another time. A file that is damaged, somebody else's, or from the future counts as
- * none.
+ * by hand), and the id of the folder's tree in the index, which stands for all tracked names. (Where the tree of the
+ * whole index is the one of then, so is each folder's.) Ignore rules are not part of it: they are applied afterwards,
+ * each time. A folder that was changed shortly before the scan is not kept, so that every later change has another
+ * time. A file that is damaged, somebody else's, or from the future counts as none.
  * (Broken by: test/integration/untracked-cache.test.ts)
  */
 export class UntrackedCache {
   private readonly kept = new Map<string, Record>();
   private readonly startedAt: number;
   private listings = 0;
+  /** Tree of the index of this scan. */
+  private root = '';
 
   private constructor(
     private readonly disk: Disk,
     private readonly options: UntrackedCacheOptions,
     private readonly device: number,
-    private readonly known: ReadonlyMap<string, Record>,
+    private readonly known: Known,
   ) {
     this.startedAt = options.monotonic();
   }
@@ -103,28 +111,39 @@ export class UntrackedCache {
   static open(disk: Disk, options: UntrackedCacheOptions): UntrackedCache | undefined {
     const root = disk.statSync(options.root);
     if (!LOCAL_VOLUMES.has(disk.statfsSync(options.root).type)) return undefined;
-    return new UntrackedCache(disk, options, root.dev, readRecords(disk, options));
+    return new UntrackedCache(disk, options, root.dev, readKnown(disk, options));
+  }
+
+  /**
+   * @param root id of the tree of the whole index, if it has one
+   * @returns whether the cache was written with this one, which stands for the trees of all folders
+   */
+  isOfTree(root: string | undefined): boolean {
+    this.root = broken(root ?? '');
+    return this.root !== '' && this.root === this.known.root;
   }
 
   /**
    * What is in the folder and not tracked, if it is still as it was.
-   * @param stats of the folder, from before it would be listed
-   * @param tree id of the folder's tree in the index; '' where nothing is tracked in it
+   * @param state of the folder, from before it would be listed
+   * @param names what is tracked in it; undefined: nothing
    */
-  recall(folder: string, stats: Stats, tree: string): FolderItem[] | undefined {
-    const record = this.known.get(folder);
-    if (record === undefined || record.tree !== broken(tree) || !isSameState(record, stats)) return undefined;
+  recall(folder: string, state: FolderState, names: TrackedNames | undefined): FolderItem[] | undefined {
+    const row = this.known.rows.get(folder);
+    const record = row === undefined ? undefined : parseRow(row);
+    if (record === undefined || !isSameState(record, state) || !isOfNames(record, names)) return undefined;
     this.kept.set(folder, record);
-    return record.items.map((item) => ({ name: item.slice(1), kind: KINDS[item[0] ?? ''] ?? 'other' }));
+    return record.items.length === 0 ? NOTHING : record.items.map(itemOf);
   }
 
   /** Takes down what a listing has shown. Parameters as of `recall`. */
-  keep(folder: string, stats: Stats, tree: string, items: readonly FolderItem[]): void {
+  keep(folder: string, state: FolderState, names: TrackedNames | undefined, items: readonly FolderItem[]): void {
     this.listings += 1;
-    if (stats.dev !== this.device || items.length > MAX_ITEMS || !Number.isSafeInteger(stats.ino)) return;
+    if (state.dev !== this.device || items.length > MAX_ITEMS || !Number.isSafeInteger(state.ino)) return;
     const named = items.flatMap(({ name, kind }) => (kind === 'other' ? [] : [`${LETTERS[kind]}${name}`]));
-    const { dev, ino, mtimeMs, ctimeMs } = stats;
-    this.kept.set(folder, { dev, ino, mtimeMs, ctimeMs, tree: broken(tree), items: named });
+    const { dev, ino, mtimeMs, ctimeMs } = state;
+    const [tree, own] = [broken(names?.tree ?? ''), names?.own ?? 0];
+    this.kept.set(folder, { dev, ino, mtimeMs, ctimeMs, tree, own, items: named });
   }
 
   /**
@@ -143,7 +162,7 @@ export class UntrackedCache {
         // The volume's own clock, which stamps the folders: it may go differently from ours.
         const now = disk.fstatSync(descriptor);
         const settled = now.mtimeMs - (monotonic() - this.startedAt) - settledMs;
-        const bytes = now.dev === this.device ? encode(this.kept, settled) : undefined;
+        const bytes = now.dev === this.device ? encode(this.root, this.kept, settled) : undefined;
         if (bytes !== undefined) writeFully(disk, descriptor, bytes);
         else return removeFile(disk, temporary);
       } finally {
@@ -165,12 +184,17 @@ function isSameState(a: FolderState, b: FolderState): boolean {
   return a.mtimeMs === b.mtimeMs && a.ctimeMs === b.ctimeMs && a.ino === b.ino && a.dev === b.dev;
 }
 
+function isOfNames({ tree, own }: Record, names: TrackedNames | undefined): boolean {
+  if (names === undefined) return tree === '';
+  return own === names.own && (names.tree === undefined ? tree !== '' : tree === broken(names.tree));
+}
+
 /** @returns undefined when it is too large to be worth reading */
-function encode(records: ReadonlyMap<string, Record>, settledMs: number): Buffer | undefined {
-  const lines: string[] = [];
-  for (const [folder, { dev, ino, mtimeMs, ctimeMs, tree, items }] of records) {
+function encode(root: string, records: ReadonlyMap<string, Record>, settledMs: number): Buffer | undefined {
+  const lines: string[] = [JSON.stringify(root)];
+  for (const [folder, { dev, ino, mtimeMs, ctimeMs, tree, own, items }] of records) {
     if (mtimeMs < settledMs && ctimeMs < settledMs)
-      lines.push(JSON.stringify([folder, dev, ino, mtimeMs, ctimeMs, tree, ...items]));
+      lines.push(JSON.stringify([folder, dev, ino, mtimeMs, ctimeMs, tree, own, ...items]));
   }
   const body = Buffer.from(`[${lines.join(',\n')}]`);
   if (body.length > MAX_BYTES / 2) return undefined;
@@ -187,13 +211,13 @@ function checksum(body: Buffer): string {
   return createHash('sha1').update(body).digest('base64');
 }
 
-function readRecords(disk: Disk, options: UntrackedCacheOptions): Map<string, Record> {
+function readKnown(disk: Disk, options: UntrackedCacheOptions): Known {
   const bytes = readOwn(disk, options);
   const lineEnd = bytes?.indexOf(0x0a) ?? -1;
-  if (bytes === undefined || lineEnd === -1) return new Map();
+  if (bytes === undefined || lineEnd === -1) return NONE;
   const body = bytes.subarray(lineEnd + 1);
-  if (bytes.toString('latin1', 0, lineEnd) !== `${FORMAT} ${checksum(body)}`) return new Map();
-  return parse(body.toString('utf8')) ?? new Map<string, Record>();
+  if (bytes.toString('latin1', 0, lineEnd) !== `${FORMAT} ${checksum(body)}`) return NONE;
+  return parse(body.toString('utf8')) ?? NONE;
 }
 
 /** The file's bytes, if it is an ordinary file that nobody else can have written. */
@@ -218,29 +242,42 @@ function readOwn(disk: Disk, { file, uid, wall }: UntrackedCacheOptions): Buffer
   }
 }
 
-/** @returns undefined unless all of it is what `encode` writes */
-function parse(text: string): Map<string, Record> | undefined {
-  let rows: unknown;
+/** @returns undefined unless it is what `encode` writes; the rows are looked at when they are asked for */
+function parse(text: string): Known | undefined {
+  let all: unknown;
   try {
-    rows = JSON.parse(text);
+    all = JSON.parse(text);
   } catch {
     return undefined;
   }
-  if (!Array.isArray(rows)) return undefined;
-  const records = new Map<string, Record>();
-  for (const row of rows as unknown[]) {
-    const record = Array.isArray(row) ? parseRow(row) : undefined;
-    if (record === undefined) return undefined;
-    records.set(...record);
+  if (!Array.isArray(all)) return undefined;
+  const root: unknown = all[0];
+  if (typeof root !== 'string') return undefined;
+  const rows = new Map<string, readonly unknown[]>();
+  for (let at = 1; at < all.length; at += 1) {
+    const row: unknown = all[at];
+    const folder: unknown = Array.isArray(row) ? row[0] : undefined;
+    if (typeof folder !== 'string') return undefined;
+    rows.set(folder, row as readonly unknown[]);
   }
-  return records;
+  return { root, rows };
 }
 
-function parseRow(row: readonly unknown[]): [folder: string, record: Record] | undefined {
-  const [folder, dev, ino, mtimeMs, ctimeMs, tree, ...items] = row;
-  if (typeof folder !== 'string' || typeof tree !== 'string' || !items.every(isItem)) return undefined;
-  if (!isNumber(dev) || !isNumber(ino) || !isNumber(mtimeMs) || !isNumber(ctimeMs)) return undefined;
-  return [folder, { dev, ino, mtimeMs, ctimeMs, tree, items }];
+function parseRow(row: readonly unknown[]): Record | undefined {
+  const dev = row[1];
+  const ino = row[2];
+  const mtimeMs = row[3];
+  const ctimeMs = row[4];
+  const tree = row[5];
+  const own = row[6];
+  const items = row.length === 7 ? NO_NAMES : row.slice(7);
+  if (typeof tree !== 'string' || !items.every(isItem)) return undefined;
+  if (!isNumber(dev) || !isNumber(ino) || !isNumber(mtimeMs) || !isNumber(ctimeMs) || !isNumber(own)) return undefined;
+  return { dev, ino, mtimeMs, ctimeMs, tree, own, items };
+}
+
+function itemOf(item: string): FolderItem {
+  return { name: item.slice(1), kind: KINDS[item[0] ?? ''] ?? 'other' };
 }
 
 function isNumber(value: unknown): value is number {

@@ -1,4 +1,5 @@
 import type { Stats } from 'node:fs';
+import type { Oid } from '../ids.js';
 import type { GitIndex } from '../index/index-file.js';
 import { type RepoPath, toDiskPath } from '../paths.js';
 import { collisionKey } from './collisions.js';
@@ -9,7 +10,7 @@ import { GITLINK, isSameType } from './modes.js';
 import { nestedGitDir } from './nested-repository.js';
 import { namesLock, namesTemporaryFile } from './path-rules.js';
 import type { WorktreeChange } from './status.js';
-import type { TrackedFolder, TrackedFolders } from './tracked-folders.js';
+import type { FolderState, TrackedFolder, TrackedFolders } from './tracked-folders.js';
 import type { Worktree } from './worktree.js';
 
 export interface UntrackedOptions {
@@ -18,10 +19,25 @@ export interface UntrackedOptions {
   readonly cache?: FolderCache;
 }
 
+/** What stands for the names that are tracked in a folder. */
+export interface TrackedNames {
+  /** The folder's tree in the index; undefined: the one it had when the cache was written (`isOfTree`). */
+  readonly tree: Oid | undefined;
+  /** Entries of the index in the folder itself: a tree that is about others says nothing. */
+  readonly own: number;
+}
+
 /** What earlier scans found besides the tracked files; see UntrackedCache. */
 export interface FolderCache {
-  recall(folder: string, stats: Stats, tree: string): FolderItem[] | undefined;
-  keep(folder: string, stats: Stats, tree: string, items: readonly FolderItem[]): void;
+  /**
+   * To be called before anything is asked.
+   * @param root id of the tree of the whole index, if it has one
+   * @returns whether that was the tree when the cache was written: what it has of a tracked folder is then of the
+   *   tree that the folder has now
+   */
+  isOfTree(root: Oid | undefined): boolean;
+  recall(folder: string, state: FolderState, names: TrackedNames | undefined): FolderItem[] | undefined;
+  keep(folder: string, state: FolderState, names: TrackedNames | undefined, items: readonly FolderItem[]): void;
 }
 
 /**
@@ -41,7 +57,8 @@ class UntrackedScan {
   private readonly found: WorktreeChange[] = [];
   private readonly rules = new Map<string, IgnoreRules | 'all ignored'>();
   private readonly folded: FoldedNames | undefined;
-  private readonly trees: ReturnType<GitIndex['folderTrees']>;
+  /** Of the index as the cache knows it; so nobody need ask which tree a folder has. */
+  private readonly isAsCached: boolean;
 
   constructor(
     private readonly worktree: Worktree,
@@ -49,28 +66,32 @@ class UntrackedScan {
     private readonly folders: TrackedFolders,
     private readonly options: UntrackedOptions,
   ) {
-    this.trees = index.folderTrees();
+    this.isAsCached = options.cache?.isOfTree(index.cachedRootTree) === true;
     if (worktree.settings.ignoreCase) this.folded = new FoldedNames(index);
   }
 
   run(): WorktreeChange[] {
     for (const [folder, tracked] of this.folders) {
-      if (tracked.stats !== undefined && this.folded?.isRespelled(folder) !== true)
-        this.visitAll(folder, this.itemsOf(folder, tracked, tracked.stats));
+      if (tracked.state !== undefined && this.folded?.isRespelled(folder) !== true)
+        this.visitAll(folder, this.itemsOf(folder, tracked, tracked.state));
     }
     return this.found;
   }
 
   /** What is not tracked in a folder with tracked files. */
-  private itemsOf(folder: string, { own }: TrackedFolder, stats: Stats): FolderItem[] {
+  private itemsOf(folder: string, { own }: TrackedFolder, state: FolderState): FolderItem[] {
     const { cache } = this.options;
-    const tree = this.trees.get(folder);
-    // The tree stands for the names only if it is about just these entries.
+    if (cache !== undefined && this.isAsCached) {
+      const known = cache.recall(folder, state, { tree: undefined, own });
+      if (known !== undefined) return known;
+    }
+    const tree = cache === undefined ? undefined : this.index.folderTrees().get(folder);
     if (cache === undefined || tree?.own !== own) return this.list(folder);
-    const known = cache.recall(folder, stats, tree.oid);
+    const names = { tree: tree.oid, own };
+    const known = cache.recall(folder, state, names);
     if (known !== undefined) return known;
     const items = this.list(folder);
-    cache.keep(folder, stats, tree.oid, items);
+    cache.keep(folder, state, names, items);
     return items;
   }
 
@@ -113,9 +134,9 @@ class UntrackedScan {
       return;
     }
     const stats = cache === undefined ? undefined : this.lookAtFolder(path);
-    const known = stats === undefined ? undefined : cache?.recall(path, stats, '');
+    const known = stats === undefined ? undefined : cache?.recall(path, stats, undefined);
     const items = known ?? this.list(path);
-    if (known === undefined && stats !== undefined) cache?.keep(path, stats, '', items);
+    if (known === undefined && stats !== undefined) cache?.keep(path, stats, undefined, items);
     this.visitAll(path, items);
   }
 
