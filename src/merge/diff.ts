@@ -26,8 +26,9 @@ export function diffLines(before: Int32Array, after: Int32Array): LineChange[] {
   let tail = 0;
   while (tail < shortest - head && before[before.length - 1 - tail] === after[after.length - 1 - tail]) tail++;
 
-  if (head + tail === shortest) {
-    // one is the other with lines put in: there is nothing to search for
+  const isOneForOne = before.length === after.length && head + tail === shortest - 1;
+  if (head + tail === shortest || isOneForOne) {
+    // one is the other with lines put in, or with one line replaced: there is nothing to search for
     changed.before.fill(1, head, before.length - tail);
     changed.after.fill(1, head, after.length - tail);
   } else {
@@ -109,10 +110,10 @@ const MOST_EMPTY = 4;
 /** How often each line number occurs. */
 function countById(lines: Int32Array): (id: number) => number {
   let highest = -1;
-  for (const id of lines) if (id > highest) highest = id;
+  for (let at = 0; at < lines.length; at++) highest = Math.max(highest, lines[at] as number);
   if (highest < lines.length * MOST_EMPTY) {
     const counts = new Int32Array(highest + 1);
-    for (const id of lines) counts[id] = (counts[id] as number) + 1;
+    for (let at = 0; at < lines.length; at++) (counts[lines[at] as number] as number)++;
     return (id) => counts[id] ?? 0;
   }
   const counts = new Map<number, number>();

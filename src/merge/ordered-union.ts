@@ -1,7 +1,8 @@
 /** Fewer names are in order by chance. */
 const FEWEST_SORTED = 4;
 
-const collator = new Intl.Collator('en', { sensitivity: 'base', numeric: true });
+/** Made when it is needed: that takes milliseconds. */
+let collator: Intl.Collator | undefined;
 
 /**
  * The order of what three versions of a list of names come to: who moved names decides where they are; new names of
@@ -63,10 +64,10 @@ function sortedUnion(
   theirs: readonly string[],
   inOurs: ReadonlySet<string>,
 ): string[] | undefined {
+  const { compare } = (collator ??= new Intl.Collator('en', { sensitivity: 'base', numeric: true }));
   const isSorted = (names: readonly string[]): boolean =>
-    names.length >= FEWEST_SORTED &&
-    names.every((name, at) => at === 0 || collator.compare(names[at - 1] ?? '', name) < 0);
+    names.length >= FEWEST_SORTED && names.every((name, at) => at === 0 || compare(names[at - 1] ?? '', name) < 0);
   if (!isSorted(ours) || !isSorted(theirs)) return undefined;
   const all = [...ours, ...theirs.filter((name) => !inOurs.has(name))];
-  return all.sort((a, b) => collator.compare(a, b));
+  return all.sort(compare);
 }

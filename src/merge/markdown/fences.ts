@@ -7,9 +7,9 @@ const FENCE = /^ {0,3}(?:[-*+] +|\d+[.)] +|> ?)*(`{3,}|~{3,})(.*)$/;
 export function fencesOf(lines: readonly string[]): Uint8Array {
   const marks = new Uint8Array(lines.length);
   let open: string | undefined;
-  for (const [at, line] of lines.entries()) {
-    const mayBeFence = line.includes('```') || line.includes('~~~'); // nearly no line is
-    const fence = mayBeFence ? FENCE.exec(line.trimEnd().replace(/^\s+/, '')) : null;
+  for (let at = 0; at < lines.length; at++) {
+    const line = lines[at] as string;
+    const fence = mayBeFence(line) ? FENCE.exec(line.trimEnd().replace(/^\s+/, '')) : null;
     const run = fence?.[1] ?? '';
     if (open === undefined) {
       if (run !== '' && !(run.startsWith('`') && fence?.[2]?.includes('`') === true)) {
@@ -22,6 +22,13 @@ export function fencesOf(lines: readonly string[]): Uint8Array {
     if (run.startsWith(open) && fence?.[2]?.trim() === '') open = undefined;
   }
   return marks;
+}
+
+/** Nearly no line is one, and of most the first character tells. */
+function mayBeFence(line: string): boolean {
+  const first = line.charCodeAt(0) | 0x20;
+  const isLetter = first >= 0x61 && first <= 0x7a;
+  return !isLetter && (line.includes('```') || line.includes('~~~'));
 }
 
 /** Marks what is no prose: blocks of code, and the front matter. */

@@ -35,15 +35,22 @@ export const sortedList: AdditionRule = {
 
 type Compare = (a: string, b: string) => number;
 
-const collator = new Intl.Collator('en', { sensitivity: 'base' });
-const natural = new Intl.Collator('en', { sensitivity: 'base', numeric: true });
+/** Making one takes milliseconds, and most merges sort nothing. */
+let collators: { readonly plain: Intl.Collator; readonly natural: Intl.Collator } | undefined;
+function collator(kind: 'plain' | 'natural'): Intl.Collator {
+  collators ??= {
+    plain: new Intl.Collator('en', { sensitivity: 'base' }),
+    natural: new Intl.Collator('en', { sensitivity: 'base', numeric: true }),
+  };
+  return collators[kind];
+}
 
 /** Ways in which people sort, from the plainest on. */
 const ORDERS: readonly { readonly keys: 'bare' | 'letters'; readonly compare: Compare }[] = [
-  { keys: 'bare', compare: (a, b) => collator.compare(a, b) },
+  { keys: 'bare', compare: (a, b) => collator('plain').compare(a, b) },
   { keys: 'bare', compare: (a, b) => (a < b ? -1 : a > b ? 1 : 0) },
   { keys: 'letters', compare: (a, b) => (a < b ? -1 : a > b ? 1 : 0) },
-  { keys: 'bare', compare: (a, b) => natural.compare(a, b) },
+  { keys: 'bare', compare: (a, b) => collator('natural').compare(a, b) },
 ];
 const KEYS = { bare, letters };
 
@@ -80,8 +87,10 @@ function isSorted({ list, entries, near }: Entries, order: number, direction: 1 
   let [ups, downs] = [0, 0];
   for (let at = 1; at < entries.length; at++) {
     const way = step(at);
-    if (way > 0) downs++;
-    else if (way < 0) ups++;
+    if (way > 0) {
+      downs++;
+      if (downs > (entries.length - downs) * MOST_DISORDER) return false; // were all the others steps up
+    } else if (way < 0) ups++;
   }
   return ups > 0 && downs <= ups * MOST_DISORDER;
 }
@@ -93,11 +102,16 @@ const NOT_COMPARED = 2;
  * lines around them; what each line is sorted by, and which of two comes first, is found out once.
  */
 class SortedLines {
-  private readonly keys = { bare: new Map<number, string>(), letters: new Map<number, string>() };
+  private readonly keys: Record<'bare' | 'letters', (string | undefined)[]>;
   private readonly verdicts = new Map<string, Uint8Array>();
   private readonly steps = new Map<number, { readonly from: Int32Array; readonly way: Int8Array }>();
 
-  constructor(private readonly lines: readonly string[]) {}
+  constructor(private readonly lines: readonly string[]) {
+    this.keys = {
+      bare: new Array<string | undefined>(lines.length),
+      letters: new Array<string | undefined>(lines.length),
+    };
+  }
 
   /** Whether the first of two lines comes before the second one (below 0) or behind it. */
   step(order: number, from: number, to: number): number {
@@ -114,18 +128,20 @@ class SortedLines {
     return way;
   }
 
-  verdict(like: Block, line: number): Verdict {
+  /** Says of a line whether it is an entry of the list that this block belongs to. */
+  verdictsFor(like: Block): (line: number) => Verdict {
     const name = `${like.kind} ${like.indent}`;
     let known = this.verdicts.get(name);
     if (known === undefined) this.verdicts.set(name, (known = new Uint8Array(this.lines.length)));
-    if (known[line] === 0) known[line] = verdictOn(this.lines[line] ?? '', like);
-    return known[line] as Verdict;
+    const verdicts = known;
+    return (line) => {
+      if (verdicts[line] === 0) verdicts[line] = verdictOn(this.lines[line] ?? '', like);
+      return verdicts[line] as Verdict;
+    };
   }
 
   private key(kind: 'bare' | 'letters', line: number): string {
-    let key = this.keys[kind].get(line);
-    if (key === undefined) this.keys[kind].set(line, (key = KEYS[kind](this.lines[line] ?? '')));
-    return key;
+    return (this.keys[kind][line] ??= KEYS[kind](this.lines[line] ?? ''));
   }
 }
 
@@ -165,9 +181,10 @@ interface Entries {
 
 function entriesAround(version: Version, { start, count }: LineRange, like: Block): Entries {
   const list = linesAsEntries(version);
+  const verdictOf = list.verdictsFor(like);
   const entries: number[] = [];
   for (let at = start - 1; at >= Math.max(0, start - NEIGHBOURHOOD); at--) {
-    const verdict = list.verdict(like, at);
+    const verdict = verdictOf(at);
     if (verdict === END) break;
     if (verdict === ENTRY) entries.push(at);
   }
@@ -175,7 +192,7 @@ function entriesAround(version: Version, { start, count }: LineRange, like: Bloc
   const from = entries.length;
   let fresh = 0;
   for (let at = start; at < Math.min(version.lines.length, start + count + NEIGHBOURHOOD); at++) {
-    const verdict = list.verdict(like, at);
+    const verdict = verdictOf(at);
     if (verdict === END) break;
     if (verdict !== ENTRY) continue;
     entries.push(at);
