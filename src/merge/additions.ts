@@ -1,7 +1,7 @@
 import type { Chunk } from './chunk.js';
 import { diffLines } from './diff.js';
 import { closed, KeyIds, squashed } from './line-text.js';
-import { blocksOf, linkTarget, textKey, type Block, type BlockKind, type Blocks } from './markdown/blocks.js';
+import { blocksOf, flowKey, linkTarget, textKey, type Block, type BlockKind, type Blocks } from './markdown/blocks.js';
 import { contains } from './rules/superset.js';
 import type { RuleName } from './rule-names.js';
 import { bareWords, likeness, tokensOf } from './words.js';
@@ -84,8 +84,7 @@ function withoutVariants(ours: readonly Block[], theirs: readonly Block[], chunk
   const byText = new EqualParts();
   const byName = new Map<string, number>();
   ours.forEach((block, index) => {
-    const key = textKey(block);
-    byText.add(key, index);
+    byText.add(flowKey(block), index);
     const name = nameOf(block);
     if (name !== undefined) byName.set(name, index);
   });
@@ -96,7 +95,7 @@ function withoutVariants(ours: readonly Block[], theirs: readonly Block[], chunk
   const taken = new Set<number>();
   const open: TheirPart[] = [];
   theirs.forEach((block, index) => {
-    const same = byText.take(textKey(block));
+    const same = byText.take(flowKey(block));
     if (same !== undefined) taken.add(same);
     const part = same === undefined ? { block, index } : { block, index, standsFor: same };
     parts.push(part);

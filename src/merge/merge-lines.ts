@@ -14,6 +14,7 @@ import { checkbox } from './rules/checkbox.js';
 import { deleteModify } from './rules/delete-modify.js';
 import { listMarks } from './rules/list-marks.js';
 import { sameChange } from './rules/same-change.js';
+import { sameWords } from './rules/same-words.js';
 import { superset } from './rules/superset.js';
 import { whiteSpace } from './rules/white-space.js';
 import { keptWords, words } from './rules/words.js';
@@ -43,6 +44,7 @@ const CHUNK_RULES: readonly { readonly name: RuleName; readonly rule: ChunkRule 
   { name: 'cells', rule: cells },
   { name: 'words', rule: words },
   { name: 'wordless-edits', rule: wordlessEdits },
+  { name: 'same-words', rule: sameWords },
 ];
 
 /**

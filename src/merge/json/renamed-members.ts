@@ -8,11 +8,8 @@ const TELLING_LENGTH = 6;
  * the value alone: it must be the only one of its kind among the members that went and those that came.
  */
 export function renamedMembers(base: JsonNode, renaming: JsonNode, other: JsonNode): ReadonlyMap<string, string> {
-  const [was, now, their] = [base, renaming, other].map(
-    ({ members }) => new Map(members.flatMap(({ key, value }) => (key === undefined ? [] : [[key, value] as const]))),
-  );
+  const [was, now, their] = [valuesOf(base), valuesOf(renaming), valuesOf(other)];
   const found = new Map<string, string>();
-  if (was === undefined || now === undefined || their === undefined) return found;
   const gone = [...was].filter(([key]) => !now.has(key) && their.has(key));
   const fresh = [...now].filter(([key]) => !was.has(key) && !their.has(key));
   for (const [key, value] of gone) {
@@ -25,6 +22,25 @@ export function renamedMembers(base: JsonNode, renaming: JsonNode, other: JsonNo
     if (heir !== undefined && heirs.length === 1 && rivals.length === 0) found.set(key, heir[0]);
   }
   return found;
+}
+
+/** Members that both sides gave the same new name, and whose value one of them then changed: new names by old ones. */
+export function renamedByBoth(base: JsonNode, one: JsonNode, other: JsonNode): ReadonlyMap<string, string> {
+  const [was, mine, their] = [valuesOf(base), valuesOf(one), valuesOf(other)];
+  const gone = [...was].filter(([key]) => !mine.has(key) && !their.has(key));
+  const found = new Map<string, string>();
+  for (const [key, value] of mine) {
+    const rival = their.get(key);
+    if (was.has(key) || rival === undefined || rival.id === value.id) continue;
+    const old = gone.filter(([, { id }]) => id === value.id || id === rival.id);
+    const [only] = old;
+    if (only !== undefined && old.length === 1 && isTelling(only[1]) && !found.has(only[0])) found.set(only[0], key);
+  }
+  return found;
+}
+
+function valuesOf({ members }: JsonNode): ReadonlyMap<string, JsonNode> {
+  return new Map(members.flatMap(({ key, value }) => (key === undefined ? [] : [[key, value] as const])));
 }
 
 /** Whether the text of a value is long enough to tell it from others. */

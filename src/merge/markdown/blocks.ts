@@ -138,6 +138,16 @@ export function textKey(block: Block): string {
     .join('\n');
 }
 
+/** Equal for blocks that say the same in lines of other lengths; what is quoted (`>`) may be wrapped anew, too. */
+export function flowKey(block: Block): string {
+  const { kind, lines } = block;
+  if (kind === 'section') return [squashed(lines[0] ?? ''), ...blocksOf(lines.slice(1)).blocks.map(flowKey)].join('\n');
+  if (kind !== 'paragraph' && kind !== 'item') return textKey(block);
+  const isQuote = lines.every((line) => /^\s*>/.test(line));
+  const text = lines.map((line) => squashed(isQuote ? line.replace(/^\s*>/, '') : line));
+  return text.reduce((flow, line) => flow + (kindOf(line) === 'paragraph' ? ' ' : '\n') + line, '').trim();
+}
+
 /**
  * Where the first link of a text leads, without what differs between two spellings of one address. Entries that are
  * made from a template look alike in their words; the target says whether they are about the same thing.

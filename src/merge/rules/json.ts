@@ -5,7 +5,7 @@
  */
 import { editedElements } from '../json/align.js';
 import { JsonReader, type JsonNode } from '../json/parse.js';
-import { renamedMembers } from '../json/renamed-members.js';
+import { renamedByBoth, renamedMembers } from '../json/renamed-members.js';
 import { orderedUnion } from '../ordered-union.js';
 import type { RuleChoice, RuleName } from '../rule-names.js';
 import { isSetKey } from '../yaml/value-lists.js';
@@ -147,9 +147,10 @@ function tablesOf(base: Source | undefined, one: Source, other: Source): Tables 
   const names = (renaming: Source, side: Source): ReadonlyMap<string, string> =>
     renamedMembers(base.node, renaming.node, side.node);
   const [byOne, byOther] = [names(one, other), names(other, one)];
-  if (byOne.size + byOther.size === 0) return { ...tables, isNamed: true };
+  const byBoth = renamedByBoth(base.node, one.node, other.node);
+  if (byOne.size + byOther.size + byBoth.size === 0) return { ...tables, isNamed: true };
   return {
-    base: underNames(tables.base, new Map([...byOne, ...byOther])),
+    base: underNames(tables.base, new Map([...byOne, ...byOther, ...byBoth])),
     one: underNames(tables.one, byOther),
     other: underNames(tables.other, byOne),
     isNamed: true,

@@ -1,4 +1,5 @@
 import { closed, trimmedEnd } from '../line-text.js';
+import { mergeByLines } from '../merge-lines.js';
 import { orderedUnion } from '../ordered-union.js';
 import { settled, type MergedPiece } from '../pieces.js';
 import type { RuleChoice, RuleName } from '../rule-names.js';
@@ -110,7 +111,10 @@ function mergeEntry(
     if (kept !== undefined && choice.allows('delete-modify')) return [settled(textOf(kept, ending), 'delete-modify')];
     return [conflict(base, ours, theirs)];
   }
-  const lead = pick(base?.lead ?? [], ours.lead, theirs.lead) ?? blanks(ours.lead, theirs.lead);
+  const lead =
+    pick(base?.lead ?? [], ours.lead, theirs.lead) ??
+    blanks(ours.lead, theirs.lead) ??
+    lineByLine(base?.lead ?? [], ours.lead, theirs.lead);
   if (lead === undefined) return [conflict(base, ours, theirs)]; // comments that both rewrote
   const above = lead.length === 0 ? [] : [settled(lead.join(''))];
   if (linesKey(ours) === linesKey(theirs)) return [...above, settled(closed(ours.lines, ending).join(''), rule)];
@@ -135,6 +139,10 @@ function mergeBelow(
   context: EntriesContext,
   depth: number,
 ): MergedPiece[] | undefined {
+  if (base !== undefined && ours.kind === 'key') {
+    const text = mergeBlockText(base, ours, theirs, context);
+    if (text !== undefined) return text;
+  }
   const inner = (entry: Entry): string[] | undefined =>
     entry.kind === 'item' ? itemAsLines(entry) : keyAsLines(entry);
   const [b, o, t] = [base === undefined ? [] : inner(base), inner(ours), inner(theirs)];
@@ -148,6 +156,24 @@ function mergeBelow(
   const mark = /^ *-/.exec(ours.lines[0] ?? '')?.[0] ?? '-';
   if (!/^ *$/.test(first.text.slice(0, mark.length))) return undefined;
   return [{ ...first, text: mark + first.text.slice(mark.length) }, ...rest];
+}
+
+/** A text below a key (`|`, `>`: YAML 1.2.2, section 8.1) is merged by lines as git does, for it may be code. */
+function mergeBlockText(
+  base: Entry,
+  ours: Entry,
+  theirs: Entry,
+  { choice, ending }: EntriesContext,
+): MergedPiece[] | undefined {
+  const texts = [base, ours, theirs].map(valueOf);
+  const [b, o, t] = texts.map(({ below }) => below);
+  if (b === undefined || o === undefined || t === undefined || !/^[|>][-+]?$/.test(texts[0]?.inline ?? ''))
+    return undefined;
+  const isOneForm = texts.every(({ inline }) => inline === texts[0]?.inline);
+  const depths = texts.map(({ below }) => indentOf(below.find((line) => line.trim() !== '') ?? ''));
+  if (!isOneForm || new Set(depths).size > 1) return undefined;
+  const [head = ''] = ours.lines;
+  return [settled(head), ...mergeByLines({ kind: 'other', base: b, ours: o, theirs: t, ending, choice })];
 }
 
 function keyAsLines(entry: Entry): string[] | undefined {
@@ -196,6 +222,17 @@ function pick(
   const [b, o, t] = [leadKey(base), leadKey(ours), leadKey(theirs)];
   if (o === t || t === b) return ours;
   return o === b ? theirs : undefined;
+}
+
+/** Comments of several lines, of which either side changed others: each line is a remark of its own. */
+function lineByLine(
+  base: readonly string[],
+  ours: readonly string[],
+  theirs: readonly string[],
+): readonly string[] | undefined {
+  if (base.length !== ours.length || base.length !== theirs.length) return undefined;
+  const lines = base.map((line, at) => pick([line], ours.slice(at, at + 1), theirs.slice(at, at + 1))?.[0]);
+  return lines.every((line) => line !== undefined) ? lines : undefined;
 }
 
 /** Blank lines are no reason for a conflict. */

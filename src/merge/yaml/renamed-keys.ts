@@ -16,8 +16,9 @@ export function withRenamedKeys(
 ): { readonly base: Entries; readonly ours: Entries; readonly theirs: Entries } {
   const byOurs = renames(base, ours, theirs);
   const byTheirs = renames(base, theirs, ours);
+  const byBoth = renamedByBoth(base, ours, theirs);
   return {
-    base: renamed(base, new Map([...byOurs, ...byTheirs])),
+    base: renamed(base, new Map([...byOurs, ...byTheirs, ...byBoth])),
     ours: renamed(ours, byTheirs),
     theirs: renamed(theirs, byOurs),
   };
@@ -37,6 +38,22 @@ function renames(base: Entries, renaming: Entries, other: Entries): Map<string, 
     const [heir] = heirs;
     const rivals = gone.filter((rival) => rival !== entry && values.includes(valueText(rival) ?? ''));
     if (heir !== undefined && heirs.length === 1 && rivals.length === 0) found.set(entry.name, heir);
+  }
+  return found;
+}
+
+/** Keys that both sides gave the same new name, and whose value one of them then changed. */
+function renamedByBoth(base: Entries, ours: Entries, theirs: Entries): Map<string, Entry> {
+  const [was, mine, their] = [table(base), table(ours), table(theirs)];
+  const gone = [...was.values()].filter(({ name }) => !mine.has(name) && !their.has(name));
+  const found = new Map<string, Entry>();
+  for (const [name, heir] of mine) {
+    const other = their.get(name);
+    if (was.has(name) || other === undefined) continue;
+    const values = [valueText(heir), valueText(other)].filter((value) => value !== undefined);
+    const old = gone.filter((entry) => values.includes(valueText(entry) ?? ''));
+    const [only] = old;
+    if (only !== undefined && old.length === 1 && !found.has(only.name)) found.set(only.name, heir);
   }
   return found;
 }
