@@ -8,6 +8,7 @@ import { mergeByLines, type LinesRequest } from './merge-lines.js';
 import { mergeText, type TextVersions } from './merge-text.js';
 import { hasConflict, rulesOf, settled, textOf, type MergedPiece } from './pieces.js';
 import { ALL_RULES, NO_RULES, without, type RuleChoice, type RuleName } from './rule-names.js';
+import { agreedBase } from './rules/agreed-lines.js';
 import { mergeFrontMatter, splitFrontMatter } from './rules/front-matter.js';
 import { isJson, mergeJson } from './rules/json.js';
 import { carryMove } from './rules/moved.js';
@@ -118,13 +119,33 @@ type Answer =
   | { readonly text: string; readonly rules: RuleName[] }
   | { readonly text: undefined; readonly pieces: readonly MergedPiece[] };
 
+/** The versions as they are, and where that leaves a conflict, as they are once what is no contradiction is out of the way. */
 function mergeWithMoves(request: LinesRequest): Answer {
   const answer = mergeOnce(request, request);
-  if (answer.text !== undefined || !request.choice.allows('moved')) return answer;
-  const moved = withMove(request);
-  if (moved === undefined) return answer;
-  const other = mergeOnce(moved, request);
-  return other.text === undefined ? answer : { ...other, rules: ['moved', ...other.rules] };
+  if (answer.text !== undefined) return answer;
+  for (const { rule, told } of RETELLINGS) {
+    const other = request.choice.allows(rule) ? told(request) : undefined;
+    const again = other === undefined ? undefined : mergeOnce(other, request);
+    if (again?.text !== undefined) return { ...again, rules: [rule, ...again.rules.filter((name) => name !== rule)] };
+  }
+  return answer;
+}
+
+const RETELLINGS: readonly {
+  readonly rule: RuleName;
+  readonly told: (request: LinesRequest) => LinesRequest | undefined;
+}[] = [
+  { rule: 'moved', told: withMove },
+  { rule: 'same-change', told: withAgreedBase },
+];
+
+function withAgreedBase(request: LinesRequest): LinesRequest | undefined {
+  const { base, ours, theirs, kind } = request;
+  if (base === undefined || (kind !== 'markdown' && kind !== 'text')) return undefined;
+  const ids = new KeyIds();
+  const [b, o, t] = [ids.of(base), ids.of(ours), ids.of(theirs)];
+  const agreed = agreedBase(base, ours, theirs, diffLines(b, o), diffLines(b, t), diffLines(o, t));
+  return agreed === undefined ? undefined : { ...request, base: agreed };
 }
 
 function withMove(request: LinesRequest): LinesRequest | undefined {
@@ -152,7 +173,8 @@ function mergeOnce(request: LinesRequest, given: LinesRequest): Answer {
     result: text,
     keepsEdits: rules.includes('delete-modify'),
   });
-  if (!loses && !(repeats && rules.some((rule) => MAY_REPEAT.has(rule)))) return { text, rules };
+  const isSuspect = request !== given || rules.some((rule) => MAY_REPEAT.has(rule));
+  if (!loses && !(repeats && isSuspect)) return { text, rules };
   return { text: undefined, pieces: mergeByLines({ ...given, choice: NO_RULES }) };
 }
 

@@ -1,6 +1,9 @@
 import { describe, expect, it } from 'vitest';
+import { diffLines } from '../../../src/merge/diff.js';
+import { KeyIds } from '../../../src/merge/line-text.js';
 import { mergeFile } from '../../../src/merge/merge-file.js';
 import type { RuleName } from '../../../src/merge/rule-names.js';
+import { agreedBase } from '../../../src/merge/rules/agreed-lines.js';
 
 interface Case {
   readonly name: string;
@@ -177,6 +180,29 @@ const groups: Record<string, readonly Case[]> = {
       expected: 'top\n\n<details>\n\none red thing, new\n\n- two\n\n</details>\n\nend\n',
     },
   ],
+  'lines that both sides wrote': [
+    {
+      name: 'are agreed on, and the rest is merged as if they had been there',
+      base: 'The harbour opens late.\n',
+      ours: 'The harbour opens at six in the morning:\n* for boats of the town,\n* for ferries.\n',
+      theirs: 'The harbour opens at six in the morning:\n* for boats of the town\n* for ferries.\n',
+      expected: 'The harbour opens at six in the morning:\n* for boats of the town,\n* for ferries.\n',
+    },
+    {
+      name: 'are no reason to keep what one side has deleted since',
+      base: 'old start\n\nkept by both sides for now\n\nold end\n',
+      ours: 'new start that both sides wrote alike\n\nkept by both sides for now\n\nnew end that both wrote alike\nmore of mine\n',
+      theirs: 'new start that both sides wrote alike\n\nnew end that both wrote alike\n',
+      expected: 'new start that both sides wrote alike\n\nnew end that both wrote alike\nmore of mine\n',
+    },
+    {
+      name: 'do not make two additions of two ways to reword one line',
+      base: 'Boats of the town wait outside the harbour.\n',
+      ours: 'A new line that both of them wrote.\nBoats of the town sleep in front of the harbour.\n',
+      theirs: 'A new line that both of them wrote.\nShips of the town wait beyond the lighthouse.\n',
+      expected: undefined,
+    },
+  ],
   'what counts as said twice': [
     {
       name: 'a short line that both sides added in different places is theirs and ours',
@@ -206,4 +232,28 @@ describe('places that both sides changed', () => {
       }
     });
   }
+});
+
+describe('the base that both sides agree on', () => {
+  const agreed = (base: string, ours: string, theirs: string): readonly string[] | undefined => {
+    const [b, o, t] = [base, ours, theirs].map((text) => text.split(' '));
+    const ids = new KeyIds();
+    const [bIds, oIds, tIds] = [b ?? [], o ?? [], t ?? []].map((lines) => ids.of(lines));
+    const [byUs, byThem] = [diffLines(bIds ?? NONE, oIds ?? NONE), diffLines(bIds ?? NONE, tIds ?? NONE)];
+    return agreedBase(b ?? [], o ?? [], t ?? [], byUs, byThem, diffLines(oIds ?? NONE, tIds ?? NONE));
+  };
+  const NONE = new Int32Array();
+  const line = 'a-line-that-both-have-written';
+
+  it('has what both wrote, and what either has left', () => {
+    expect(agreed('a b c', `a ${line} b`, `a ${line} c`)).toEqual(['a', line, 'b', 'c']);
+  });
+
+  it('is none where both wrote nothing alike', () => {
+    expect(agreed('a b c', 'a x b', 'a y c')).toBeUndefined();
+  });
+
+  it('is none where a side moved a line: that is no deletion', () => {
+    expect(agreed('a b c', `a b ${line} c`, `a ${line} b c`)).toBeUndefined();
+  });
 });
