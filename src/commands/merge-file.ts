@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import { Args, Flags } from '@oclif/core';
 import { KbCommand } from '../cli/base-command.js';
+import { tellMerged } from '../cli/tell-merged.js';
 import { mergeFiles, type MergeFilesRequest, type MergeFilesResult } from '../kb/merge-files.js';
 
 /** A conflict is left, as git expects it of a merge driver; not the contract's code for a bug in kb. */
@@ -53,6 +54,7 @@ export default class MergeFile extends KbCommand {
     this.terminal.done();
     if (flags.output === undefined && merged.data !== undefined) this.terminal.bytes(merged.data);
     if (flags.verbose || merged.data === undefined) this.terminal.line('info', describe(merged));
+    if (!this.jsonEnabled()) tellMerged(this.terminal, [merged], false);
     if (merged.result === 'conflict') process.exitCode = CONFLICT_EXIT_CODE;
     return asJson(merged);
   }

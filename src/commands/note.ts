@@ -5,6 +5,7 @@ import type { EditorCopy } from '../cli/editor.js';
 import { readNoteText } from '../cli/note-input.js';
 import { formatDuration } from '../cli/format.js';
 import { readNoteTarget } from '../cli/note-target.js';
+import { tellMerged } from '../cli/tell-merged.js';
 import { isKbError } from '../errors.js';
 import { addNote, previewNote, type NoteResult } from '../kb/note.js';
 import { requireValidId } from '../kb/note-id.js';
@@ -129,6 +130,7 @@ export default class Note extends KbCommand {
     collectGarbageLater(kb);
     this.terminal.done();
     this.render(result);
+    if (!this.jsonEnabled()) tellMerged(this.terminal, result.merged, flags.verbose);
     return result;
   }
 

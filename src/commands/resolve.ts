@@ -4,6 +4,7 @@ import { collectGarbageLater } from '../cli/background-gc.js';
 import { KbCommand, lockTimeoutFlag, openRequest } from '../cli/base-command.js';
 import { chosenEditor, openInEditor, type EditorCopy } from '../cli/editor.js';
 import { formatDuration, plural } from '../cli/format.js';
+import { tellMerged } from '../cli/tell-merged.js';
 import { KbError } from '../errors.js';
 import type { ConflictItem } from '../kb/conflicts/list.js';
 import type { Choice } from '../kb/conflicts/record.js';
@@ -65,6 +66,7 @@ export default class Resolve extends KbCommand {
       collectGarbageLater(kb);
       this.terminal.done();
       this.render(result);
+      if (!this.jsonEnabled()) tellMerged(this.terminal, result.merged, flags.verbose);
       return result;
     } catch (error) {
       for (const { file } of copies) this.terminal.report({ kind: 'warning', text: `your text is in ${file}` });

@@ -1,5 +1,6 @@
 import { Args, Flags } from '@oclif/core';
 import { KbCommand, lockTimeoutFlag, openRequest } from '../cli/base-command.js';
+import { tellMerged } from '../cli/tell-merged.js';
 import { openKb } from '../kb/open.js';
 import { listSaved, restoreSaved, type RestoreRequest, type RestoreResult } from '../kb/restore.js';
 import { printable } from '../printable.js';
@@ -33,6 +34,7 @@ export default class Restore extends KbCommand {
     const result = await restoreSaved(kb, request);
     this.terminal.done();
     this.terminal.detail(describe(result));
+    if (!this.jsonEnabled()) tellMerged(this.terminal, result.merged, flags.verbose);
     return result;
   }
 

@@ -1,6 +1,7 @@
 import { Args, Flags } from '@oclif/core';
 import { KbCommand, lockTimeoutFlag, openRequest } from '../cli/base-command.js';
 import { plural } from '../cli/format.js';
+import { tellMerged } from '../cli/tell-merged.js';
 import { openKb } from '../kb/open.js';
 import { switchBranch, type SwitchResult } from '../kb/switch.js';
 import { printable } from '../printable.js';
@@ -29,6 +30,7 @@ export default class Switch extends KbCommand {
     const result = await switchBranch(kb, { branch: args.branch, create: flags.create, uncommitted });
     this.terminal.done();
     for (const line of describe(result)) this.terminal.detail(line);
+    if (!this.jsonEnabled()) tellMerged(this.terminal, result.merged, flags.verbose);
     return result;
   }
 }

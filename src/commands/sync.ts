@@ -77,7 +77,7 @@ export default class Sync extends KbCommand {
     if (forecast === undefined) collectGarbageLater(kb);
     this.terminal.done();
     this.terminal.detail('check' in result ? this.describeForecast(result) : this.describe(result));
-    if ('merged' in result) tellMerged(this.terminal, result.merged, flags.verbose);
+    if (!this.jsonEnabled() && 'merged' in result) tellMerged(this.terminal, result.merged, flags.verbose);
     return result;
   }
 

@@ -65,18 +65,19 @@ export async function runTurn(kb: Kb, plan: CyclePlan, hold: Hold): Promise<Cycl
 
 /**
  * The cycle of a note, for the branch that it names, and then those of what waits for other branches.
- * What became of the notes, the batch knows.
+ * @returns of the first; what became of the notes, the batch knows
  * @throws KbError as runCycle
  */
-export async function bringOut(kb: Kb, operation: string, hold: Hold, batch: Batch): Promise<void> {
+export async function bringOut(kb: Kb, operation: string, hold: Hold, batch: Batch): Promise<CycleOutcome> {
   try {
     const branch = batch.ownBranch ?? batch.branch;
     if (branch !== batch.branch) {
       batch.takeWaiting();
       batch.turnTo(branch);
     }
-    await runCycleWithBatch(kb, { operation, pull: true, push: true, branch }, hold, batch);
+    const outcome = await runCycleWithBatch(kb, { operation, pull: true, push: true, branch }, hold, batch);
     await bringOutElsewhere(kb, operation, hold, batch);
+    return outcome;
   } finally {
     batch.releaseElsewhere();
     hold.served = batch.answered;

@@ -5,11 +5,11 @@ import { commitsSince, isAncestor, meetingOf } from '../git/objects/history.js';
 import type { ObjectSource } from '../git/objects/object.js';
 import type { StagedObjects } from '../git/objects/staged.js';
 import { diffTrees } from '../git/objects/tree-diff.js';
-import type { RepoPath } from '../git/paths.js';
 import { applyChanges, type Conflict, type ConflictRules, type MergedFile, type Settled } from './apply-changes.js';
 import type { Sides } from './conflicts/record.js';
 import type { AttributedMerge } from './merge-attribute.js';
 import { loadMerge, mergeByLines, type MergeContents } from './merge-contents.js';
+import { MergedFiles } from './merged-files.js';
 import type { CarryRenames } from './renames/carry.js';
 import { virtualBase } from './virtual-base.js';
 
@@ -300,23 +300,6 @@ async function replayOnto(
     request.onReplayed?.(oid, tip);
   }
   return { tip, merged: merged.all, settled };
-}
-
-/** What several commits came to: each file once, with every rule that was used on it. */
-class MergedFiles {
-  private readonly files = new Map<RepoPath, MergedFile>();
-
-  add(files: readonly MergedFile[]): void {
-    for (const file of files) {
-      const { rules, from = file.from } = this.files.get(file.path) ?? { rules: [] };
-      const all = { path: file.path, rules: [...new Set([...rules, ...file.rules])] };
-      this.files.set(file.path, from === undefined ? all : { ...all, from });
-    }
-  }
-
-  get all(): MergedFile[] {
-    return [...this.files.values()];
-  }
 }
 
 /**

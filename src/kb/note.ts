@@ -5,6 +5,7 @@ import { StagedObjects } from '../git/objects/staged.js';
 import type { RepoPath } from '../git/paths.js';
 import { processWord } from '../lock/process-word.js';
 import { treeOf } from './advance.js';
+import type { MergedFile } from './apply-changes.js';
 import { Batch } from './batch.js';
 import { startAsLastSeen } from './branch-aside.js';
 import { requireBranchName } from './branch-name.js';
@@ -39,6 +40,11 @@ export interface NoteResult {
   readonly url: string | null;
   readonly wikilink: string;
   readonly changes: readonly FileChange[];
+  /**
+   * Files of local commits that went out with it and that others had changed, too. The note itself is never merged: it is
+   * written upon what is there.
+   */
+  readonly merged: readonly MergedFile[];
   readonly waitedMs: number;
   readonly durationMs: number;
 }
@@ -53,7 +59,7 @@ export async function addNote(kb: Kb, request: NoteRequest): Promise<NoteResult>
   if (request.text.trim() === '') throw emptyNote();
   const entry = entryOf(kb, request);
   const goesAlone = !request.pull || !request.push || !kb.settings.autoPush;
-  const { answer, waitedMs } = goesAlone ? await writeAlone(kb, request, entry) : await submitNote(kb, entry);
+  const { answer, waitedMs, merged } = goesAlone ? await writeAlone(kb, request, entry) : await submitNote(kb, entry);
   if (answer.kind === 'failed') throw answer.error;
   const { path, commit, branch, landed, batch, change } = answer;
   const upstream = upstreamOf(kb, branch);
@@ -70,6 +76,7 @@ export async function addNote(kb: Kb, request: NoteRequest): Promise<NoteResult>
       upstream === undefined || !landed ? null : permalink(upstream.url, commit, path, { form: kb.settings.permalink }),
     wikilink: `[[${path.replace(/\.md$/, '').replace(/^.*\//, '')}]]`,
     changes: change === 'none' ? [] : [{ path, kind: change }],
+    merged,
     waitedMs,
     durationMs: Math.round(clock.monotonic() - start),
   };
@@ -111,10 +118,10 @@ function writeAlone(kb: Kb, { pull, push }: NoteRequest, entry: NoteEntry): Prom
   return holdKb(kb, 'note', async (hold) => {
     const batch = Batch.alone(kb, openQueue(kb), hold, entry);
     const plan = { operation: 'note', pull, push: push && kb.settings.autoPush, branch: entry.branch };
-    await runCycleUnder(kb, { ...plan, batch }, hold);
+    const { merged } = await runCycleUnder(kb, { ...plan, batch }, hold);
     const answer = batch.ownAnswer;
     if (answer === undefined) throw new KbError('E_INTERNAL', 'the cycle ended without an answer to its note');
-    return { answer, waitedMs: Math.round(hold.waitedMs) };
+    return { answer, merged, waitedMs: Math.round(hold.waitedMs) };
   });
 }
 

@@ -11,6 +11,7 @@ import { operationInProgress } from '../git/worktree/unsafe-state.js';
 import { freeMarkerSize, markedText } from '../merge/contested.js';
 import { printable } from '../printable.js';
 import { treeOf } from './advance.js';
+import type { MergedFile } from './apply-changes.js';
 import { carryOut, stretchesOf } from './conflicts/decide.js';
 import { findConflicts, type OpenConflict } from './conflicts/list.js';
 import {
@@ -25,6 +26,7 @@ import {
 import type { Tip } from './cycle.js';
 import { runCycle } from './group-commit.js';
 import { loadMerge, type MergeContents } from './merge-contents.js';
+import { MergedFiles } from './merged-files.js';
 import { freeName } from './notes/name.js';
 import type { Kb } from './open.js';
 import { findBarrier, findOtherSpelling } from './place.js';
@@ -69,6 +71,8 @@ export interface ResolveResult {
   readonly branch: string | null;
   /** All that was decided is reachable from the remote branch. */
   readonly landed: boolean;
+  /** Files of local commits that were merged with what others have written since. */
+  readonly merged: readonly MergedFile[];
   readonly requests: number;
   readonly durationMs: number;
 }
@@ -110,6 +114,7 @@ export async function resolveConflicts(kb: Kb, request: ResolveRequest): Promise
     commit: bringer.commit ?? kb.refs.head().oid ?? null,
     branch: bringer.branch ?? null,
     landed: bringer.landed,
+    merged: bringer.merged.all,
     requests: bringer.requests,
     durationMs: Math.round(clock.monotonic() - start),
   };
@@ -201,6 +206,7 @@ class Bringer {
   commit: Oid | undefined;
   branch: string | undefined;
   landed = true;
+  readonly merged = new MergedFiles();
   requests = 0;
   private merge: MergeContents | undefined;
 
@@ -230,6 +236,7 @@ class Bringer {
       });
       this.branch = outcome.branch;
       this.commit = outcome.after ?? undefined;
+      this.merged.add(outcome.merged);
       this.landed &&= outcome.pushed > 0 || (outcome.result !== 'local_only' && this.kb.settings.autoPush);
       this.requests += outcome.requests;
     }
@@ -362,6 +369,7 @@ class Bringer {
     });
     this.branch = outcome.branch;
     this.commit = outcome.edited ?? outcome.after;
+    this.merged.add(outcome.merged);
     this.landed &&= outcome.landed;
     this.requests += outcome.requests;
   }

@@ -9,7 +9,7 @@ import { editTree } from '../git/objects/tree-edit.js';
 import type { RepoPath } from '../git/paths.js';
 import { pathProblem } from '../git/worktree/path-rules.js';
 import { treeOf } from './advance.js';
-import { applyChanges, type Applied, type Conflict } from './apply-changes.js';
+import { applyChanges, type Applied, type Conflict, type MergedFile } from './apply-changes.js';
 import { loadMerge, type MergeContents } from './merge-contents.js';
 import { countChanges, type CountedChange } from './changes.js';
 import { runCycleUnder } from './cycle.js';
@@ -44,7 +44,7 @@ export interface RestoreResult {
   readonly ref: RefName;
   /** What is different in the files now. */
   readonly changes: readonly CountedChange[];
-  readonly merged: readonly RepoPath[];
+  readonly merged: readonly MergedFile[];
   /** Where versions went that could not be merged. */
   readonly copies: readonly RepoPath[];
 }
@@ -99,7 +99,7 @@ export async function restoreSaved(kb: Kb, request: RestoreRequest): Promise<Res
     return {
       ref,
       changes: countChanges(staged, difference),
-      merged: applied.merged.map(({ path }) => path),
+      merged: applied.merged,
       copies: copiesOf(applied),
     };
   });

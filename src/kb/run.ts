@@ -2,10 +2,12 @@ import { asStorageError } from '../disk/durable.js';
 import { isKbError, KbError } from '../errors.js';
 import type { RepoPath } from '../git/paths.js';
 import { describeDuration } from '../lock/owner.js';
+import type { MergedFile } from './apply-changes.js';
 import { requireBranchName } from './branch-name.js';
 import { runCycleUnder } from './cycle.js';
 import { holdKb, keepOthersOut, type Hold } from './hold.js';
 import { LOCK_TOKEN } from './joined-locks.js';
+import { MergedFiles } from './merged-files.js';
 import type { Kb } from './open.js';
 import { changedPaths, changesOf, isContent, lookAfter, type After } from './run/after.js';
 import { beginRun, closeRun, type Before } from './run/begin.js';
@@ -97,7 +99,8 @@ class Run {
     requireSessionBranch(kb);
     const startLog = new StartLog(kb);
     if (request.rateLimit !== undefined) startLog.requireRoom(request.rateLimit);
-    await this.pull();
+    const merged = new MergedFiles();
+    merged.add(await this.pull());
     const cwd = findFolder(kb, request, 'refuse') ?? kb.root;
     try {
       if (request.rateLimit !== undefined) startLog.record(request.rateLimit);
@@ -105,7 +108,8 @@ class Run {
       const { child, endedBy } = await this.runChild(cwd, before);
       this.requireLock(child, endedBy, before);
       const shared = await keepOthersOut(kb, hold, 'run', () => this.finish(before, child, endedBy));
-      return { ...shared, branch: before.branch.name, child };
+      merged.add(shared.merged);
+      return { ...shared, merged: merged.all, branch: before.branch.name, child };
     } catch (error) {
       throw asStorageError(error, `finish the run of ${context.program}`);
     } finally {
@@ -113,14 +117,18 @@ class Run {
     }
   }
 
-  /** An unreachable remote keeps nobody from working: what comes out is then a local commit. */
-  private async pull(): Promise<void> {
+  /**
+   * An unreachable remote keeps nobody from working: what comes out is then a local commit.
+   * @returns files of local commits that were merged with what came in
+   */
+  private async pull(): Promise<readonly MergedFile[]> {
     const { kb, hold, context } = this;
     try {
-      await runCycleUnder(kb, { operation: 'run', pull: true, push: false }, hold);
+      return (await runCycleUnder(kb, { operation: 'run', pull: true, push: false }, hold)).merged;
     } catch (error) {
       if (!isKbError(error, 'E_NETWORK')) throw error;
       context.warn(`${error.message}; ${context.program} works on what is here`);
+      return [];
     }
   }
 

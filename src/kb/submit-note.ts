@@ -1,6 +1,7 @@
 import { isKbError, KbError } from '../errors.js';
 import { ENTRY_LIMIT } from '../lock/entry-queue.js';
 import type { PlaceName, ServedWaiter } from '../lock/lock.js';
+import type { MergedFile } from './apply-changes.js';
 import { Batch } from './batch.js';
 import { bringOut, openBatch, openQueue } from './group-commit.js';
 import { holdKb, type Hold } from './hold.js';
@@ -13,6 +14,8 @@ import { recordRide } from './wait-log.js';
 export interface Submitted {
   readonly answer: NoteAnswer;
   readonly waitedMs: number;
+  /** Files of local commits that were merged with what came in; none where another holder took the note along: it was told. */
+  readonly merged: readonly MergedFile[];
 }
 
 /**
@@ -26,11 +29,11 @@ export async function submitNote(kb: Kb, entry: NoteEntry): Promise<Submitted> {
   const waiter = new NoteWaiter(kb, entry);
   const start = clock.monotonic();
   try {
-    const { answer, waitedMs } = await holdKb(kb, 'note', (hold) => lead(kb, hold, entry, waiter), waiter);
-    return { answer, waitedMs: waitedMs ?? Math.round(clock.monotonic() - start) };
+    const { answer, waitedMs, merged = [] } = await holdKb(kb, 'note', (hold) => lead(kb, hold, entry, waiter), waiter);
+    return { answer, merged, waitedMs: waitedMs ?? Math.round(clock.monotonic() - start) };
   } catch (error) {
     const answer = waiter.giveUp(error);
-    return { answer, waitedMs: Math.round(clock.monotonic() - start) };
+    return { answer, merged: [], waitedMs: Math.round(clock.monotonic() - start) };
   }
 }
 
@@ -38,6 +41,7 @@ interface Led {
   readonly answer: NoteAnswer;
   /** undefined: another holder did it. */
   readonly waitedMs?: number;
+  readonly merged?: readonly MergedFile[];
 }
 
 async function lead(kb: Kb, hold: Hold, entry: NoteEntry, waiter: NoteWaiter): Promise<Led> {
@@ -47,15 +51,16 @@ async function lead(kb: Kb, hold: Hold, entry: NoteEntry, waiter: NoteWaiter): P
   const answered = place === undefined ? undefined : waiter.answer();
   if (answered !== undefined) return answered.value;
   const batch = hold.isNested ? Batch.alone(kb, openQueue(kb), hold, entry) : openBatch(kb, hold, place ?? entry);
+  let merged: readonly MergedFile[] = [];
   let failure: Error = new KbError('E_INTERNAL', 'the cycle ended without an answer to its note');
   try {
-    await bringOut(kb, 'note', hold, batch);
+    ({ merged } = await bringOut(kb, 'note', hold, batch));
   } catch (error) {
     failure = error as Error;
     if (isKbError(error, 'E_LOCK_LOST') && batch.takeBackOwn()) waiter.forget();
   }
   const answer = batch.ownAnswer;
-  if (answer !== undefined) return { answer, waitedMs };
+  if (answer !== undefined) return { answer, waitedMs, merged };
   throw failure;
 }
 

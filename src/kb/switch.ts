@@ -10,7 +10,7 @@ import type { RepoPath } from '../git/paths.js';
 import { printable } from '../printable.js';
 import { treeOf } from './advance.js';
 import { compareWithTracking } from './ahead-behind.js';
-import { applyChanges, type Conflict } from './apply-changes.js';
+import { applyChanges, type Conflict, type MergedFile } from './apply-changes.js';
 import type { CarryRenames } from './renames/carry.js';
 import { loadRenames } from './renames/load.js';
 import { mergeByAttributes } from './merge-attribute.js';
@@ -47,7 +47,7 @@ export interface SwitchResult {
   /** Uncommitted files that came along. */
   readonly carried: readonly RepoPath[];
   /** Of these, files in which both the branch and the edits have something new. */
-  readonly merged: readonly RepoPath[];
+  readonly merged: readonly MergedFile[];
   /** The ref that holds what was left behind; null: nothing was. */
   readonly saved: RefName | null;
   /** How the files differ now. */
@@ -213,7 +213,7 @@ class Switching {
       toFiles,
       saved,
       carried,
-      merged: (applied?.merged ?? []).map(({ path }) => path),
+      merged: applied?.merged ?? [],
       changes: describeChanges(changes),
     };
   }
@@ -266,7 +266,7 @@ interface SwitchPlan {
   readonly toFiles: Oid;
   readonly saved: RefName | null;
   readonly carried: readonly RepoPath[];
-  readonly merged: readonly RepoPath[];
+  readonly merged: readonly MergedFile[];
   readonly changes: readonly FileChange[];
 }
 

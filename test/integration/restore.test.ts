@@ -53,7 +53,7 @@ describe.skipIf(!nativeGit.available)('kb restore (needs native git)', () => {
 
   it('merges with what was changed since, committed or not', async () => {
     write(site.kb, { 'diary.md': changed(9, 'since') });
-    expect((await restore()).merged).toEqual(['diary.md']);
+    expect((await restore()).merged).toEqual([{ path: 'diary.md', rules: [] }]);
     expect(read('diary.md')).toBe(changed(9, 'since', changed(3, 'by the run')));
   });
 

@@ -127,7 +127,7 @@ describe.skipIf(!nativeGit.available)('kb switch (needs native git)', () => {
     git(site.kb, ['add', 'staged.md']);
     const before = status();
     const result = await to('drafts');
-    expect(result).toMatchObject({ merged: ['diary.md'], saved: null });
+    expect(result).toMatchObject({ merged: [{ path: 'diary.md', rules: [] }], saved: null });
     expect(result.carried).toEqual(['a/new.md', 'diary.md', 'inbox/one.md', 'staged.md']);
     expect(read('diary.md')).toBe(LINES.replace('line 5\n', 'drafted\n').replace('line 10\n', 'mine\n'));
     expect(status()).toEqual(before);
@@ -317,7 +317,7 @@ describe.skipIf(!nativeGit.available)('kb switch (needs native git)', () => {
 
     it('are merged byte by byte when uncommitted edits come along', async () => {
       editHere();
-      expect(await to('drafts')).toMatchObject({ result: 'switched', merged: ['old.txt'] });
+      expect(await to('drafts')).toMatchObject({ result: 'switched', merged: [{ path: 'old.txt', rules: [] }] });
       expect(file().equals(text([...drafted], [...edited]))).toBe(true);
       expect(status()).toEqual([' M old.txt']);
       agrees();

@@ -15,7 +15,7 @@ export interface Site {
   readonly home: string;
 }
 
-const NOW = { epochMs: Date.UTC(2026, 0, 2, 3, 4, 5), offsetMinutes: 0 };
+export const NOW = { epochMs: Date.UTC(2026, 0, 2, 3, 4, 5), offsetMinutes: 0 };
 
 export function siteAt(root: string): Site {
   return { root, remote: join(root, 'remote.git'), kb: join(root, 'kb'), home: join(root, 'home') };

@@ -29,7 +29,7 @@ export interface Shared {
   readonly changes: readonly CountedChange[];
   /** Changed files that were not selected: they stay uncommitted. */
   readonly left: readonly RepoPath[];
-  /** Files in which edits of others were merged with the run's. */
+  /** Files in which edits of others were merged with the run's, or with those of local commits. */
   readonly merged: readonly MergedFile[];
   /** Made to the remote. */
   readonly requests: number;
