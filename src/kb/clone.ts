@@ -10,6 +10,7 @@ import { asRefName, shortName, type Oid, type RefName } from '../git/ids.js';
 import { GitIndex } from '../git/index/index-file.js';
 import { initRepository, probeVolume, type VolumeTraits } from '../git/init-repository.js';
 import { readCommit } from '../git/objects/commit.js';
+import { SettlingThread } from '../git/objects/settling-thread.js';
 import { writeShallow } from '../git/objects/history.js';
 import { ObjectStore, type ReceivedPack } from '../git/objects/store.js';
 import { Refs } from '../git/refs/refs.js';
@@ -47,6 +48,9 @@ import { sshCommandWith, type SshFiles, userSshSettings } from './ssh-settings.j
 import { StopSignal } from './stop-signal.js';
 import { submodulesIn, submodulesLeftAlone } from './submodules.js';
 import type { Surroundings } from './surroundings.js';
+
+/** A history of so many objects takes long enough for a second thread to be worth its start. */
+const SECOND_THREAD_FROM = 20_000;
 
 export interface CloneRequest {
   /** Default: the setting `repoUrl`. */
@@ -394,7 +398,9 @@ async function receive(
       );
       meter.follow(phase, { done, total, bytes });
     },
-    onObject: (oid, type, data) => checkout.take(oid, type, data),
+    ...(order.depth === 1 || blobs !== undefined
+      ? { onObject: (oid, type, data) => checkout.take(oid, type, data) }
+      : { secondThread: { fromObjects: SECOND_THREAD_FROM, start: (settled) => SettlingThread.start(settled) } }),
   });
   try {
     const fetched = await remote.fetch({

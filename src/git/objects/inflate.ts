@@ -13,9 +13,10 @@ export interface Inflater {
    *   counts and throws when it has had enough)
    * @param sink takes the bytes piece by piece (each piece is only valid during the call); without it they
    *   are gathered and `take` gives them
-   * @param into where they may be gathered, with room for one byte more than `size`; `take` then may give a part of it
+   * @param into where they may be gathered, from `at` on, with room for one byte more than `size`; `take` then may give
+   *   a part of it
    */
-  begin(size: number, sink?: (piece: Buffer) => void, into?: Buffer): void;
+  begin(size: number, sink?: (piece: Buffer) => void, into?: Buffer, at?: number): void;
   /**
    * Feeds `input[from, to)`. A stream's end is noticed when a byte after it was offered. Input that was not
    * consumed although the stream is not done must be offered again with more behind it.
@@ -27,6 +28,8 @@ export interface Inflater {
   readonly done: boolean;
   /** The inflated bytes; the caller owns them (or `into` is). */
   take(): Buffer;
+  /** Instead of `take`: puts them there; nothing needs to be done where that is where they were gathered. */
+  takeInto(into: Buffer, at: number): void;
 }
 
 /** The part of zlib's engine that Node's own streams drive; stable from Node 12 to 24, but not documented. */
@@ -54,7 +57,10 @@ const PIECE_BYTES = 64 * 1024;
 class ReusedInflater implements Inflater {
   done = false;
   private output: Buffer = EMPTY;
+  /** In the output: where the stream's bytes begin, where the next one goes, and how far there is room. */
+  private start = 0;
   private at = 0;
+  private end = 0;
   private size = 0;
   private total = 0;
   private sink: ((piece: Buffer) => void) | undefined;
@@ -74,24 +80,26 @@ class ReusedInflater implements Inflater {
     };
   }
 
-  begin(size: number, sink?: (piece: Buffer) => void, into?: Buffer): void {
+  begin(size: number, sink?: (piece: Buffer) => void, into?: Buffer, at = 0): void {
     this.handle.reset();
     this.done = false;
     this.size = size;
     this.total = 0;
-    this.at = 0;
+    this.start = at;
+    this.at = at;
     this.sink = sink;
     // One byte more than must come: zlib then reaches the stream's end, and a longer stream shows itself.
     this.output =
       sink === undefined
         ? (into ?? Buffer.allocUnsafe(size + 1))
         : (this.piece ??= Buffer.allocUnsafeSlow(PIECE_BYTES));
+    this.end = sink === undefined ? at + size + 1 : this.output.length;
   }
 
   push(input: Buffer, from: number, to: number): number {
     let at = from;
     while (!this.done) {
-      const room = this.output.length - this.at;
+      const room = this.end - this.at;
       const offered = to - at;
       this.handle.writeSync(constants.Z_NO_FLUSH, input, at, offered, this.output, this.at, room);
       const failure = this.takeFailure();
@@ -122,9 +130,14 @@ class ReusedInflater implements Inflater {
   }
 
   take(): Buffer {
-    const data = this.output.subarray(0, this.size);
+    const data = this.output.subarray(this.start, this.start + this.size);
     this.output = EMPTY;
     return data;
+  }
+
+  takeInto(into: Buffer, at: number): void {
+    if (this.output !== into || this.start !== at) this.take().copy(into, at);
+    else this.output = EMPTY;
   }
 }
 
@@ -176,6 +189,10 @@ export class PublicInflater implements Inflater {
     const { data } = this;
     this.data = EMPTY;
     return data;
+  }
+
+  takeInto(into: Buffer, at: number): void {
+    this.take().copy(into, at);
   }
 }
 

@@ -16,6 +16,7 @@ import { encodeEntryHead, EntryHead, PACK_TYPES, REF_DELTA, TYPE_NUMBERS } from 
 import { encodePackIndex, readAt } from './pack-index.js';
 import { PackTable } from './pack-table.js';
 import { RecentObjects } from './recent-objects.js';
+import type { SettledObjects, SettlingThread } from './settling-thread.js';
 import { verifyTree } from './tree.js';
 
 export interface ReceiveProgress {
@@ -48,6 +49,14 @@ export interface ReceiveOptions {
    * marked as git marks it, with this text (`.promisor`).
    */
   readonly promisor?: string;
+  /**
+   * Starts a second thread for a pack of so many objects that it is worth it. Not together with `onObject`, which is told
+   * of each object in its turn.
+   */
+  readonly secondThread?: {
+    readonly fromObjects: number;
+    readonly start: (settled: SettledObjects) => SettlingThread | undefined;
+  };
 }
 
 export interface ReceivedPack {
@@ -113,6 +122,10 @@ const FEW_OIDS = 1000;
 const TELL_EVERY = 256;
 const JOINED_BYTES = 256 * 1024;
 
+/** What is larger in the pack is no job for a second thread, nor what a delta makes over the other limit. */
+const MOST_SENT_BYTES = 32 * 1024;
+const MOST_MADE_BYTES = 256 * 1024;
+
 type State = 'header' | 'head' | 'data' | 'checksum' | 'complete' | 'closed';
 
 /** One step on the way from a whole object down to the deltas that wait for it. */
@@ -130,7 +143,7 @@ interface ChainStep {
  * `finish`, which reads bases back from the file.
  * Source of the format: gitformat-pack, "pack-*.pack files have the following format".
  */
-class StreamingReceiver implements PackReceiver {
+class StreamingReceiver implements PackReceiver, SettledObjects {
   private state: State = 'header';
   private readonly temporary: string;
   private readonly packDirectory: string;
@@ -158,6 +171,14 @@ class StreamingReceiver implements PackReceiver {
   private entryCrc = 0;
   private blobHash: Hash | undefined;
   private bytes: PackBytes | undefined;
+  private thread: SettlingThread | undefined;
+  /** Where in the thread's memory the open entry is inflated; -1: it stays here. */
+  private sendAt = -1;
+  /** Of the open entry, a delta: the number of its base, or -1. */
+  private entryBase = -1;
+  /** What the thread did not make, of whole objects; and what it did not check, of deltas. */
+  private readonly unmadeWholes: number[] = [];
+  private readonly uncheckedDeltas: number[] = [];
 
   constructor(
     private readonly disk: Disk,
@@ -180,6 +201,7 @@ class StreamingReceiver implements PackReceiver {
       this.options.beforeWrite?.(input.length, this.received - input.length);
       writeFully(this.disk, this.open(), input);
       this.parse(this.withPending(input), false);
+      if (this.sendAt < 0) this.thread?.turn();
       this.tell('receiving', this.table.count);
     });
   }
@@ -203,6 +225,7 @@ class StreamingReceiver implements PackReceiver {
     const objectCount = table.count;
     const descriptor = this.open();
     this.bytes = new PackBytes(this.disk, descriptor, this.received, this.temporary, this.limits, this.inflater);
+    yield* this.finishSent();
     yield* this.resolveWaiting();
     yield* this.completeThin();
     // a pack without objects has nothing to publish
@@ -232,6 +255,7 @@ class StreamingReceiver implements PackReceiver {
     this.state = 'closed';
     this.pending = Buffer.alloc(0);
     this.recent.clear();
+    this.thread?.close();
     this.waitingDeltas.clear();
     if (this.descriptor === undefined) return;
     const { descriptor } = this;
@@ -346,6 +370,9 @@ class StreamingReceiver implements PackReceiver {
     const total = input.readUInt32BE(8);
     if (total > this.limits.maxPackObjects)
       throw damaged(`${total} objects are over the limit of ${this.limits.maxPackObjects}`);
+    const { secondThread, onObject } = this.options;
+    if (secondThread !== undefined && onObject === undefined && total >= secondThread.fromObjects)
+      this.thread = secondThread.start(this);
     return total;
   }
 
@@ -358,13 +385,44 @@ class StreamingReceiver implements PackReceiver {
     if (type === 'blob') this.blobBytes += head.size;
     if (head.size > this.largestBytes) this.largestBytes = head.size;
     this.blobHash = undefined;
-    if (type === 'blob' && head.size > STREAM_BYTES) {
+    if (type === undefined) this.entryBase = this.findBase();
+    this.sendAt = this.roomToSend(type);
+    if (this.sendAt >= 0) {
+      this.inflater.begin(head.size, undefined, (this.thread as SettlingThread).memory, this.sendAt);
+    } else if (type === 'blob' && head.size > STREAM_BYTES) {
       const hash = createHash('sha1').update(objectPrefix('blob', head.size));
       this.blobHash = hash;
       this.inflater.begin(head.size, (piece) => hash.update(piece));
     } else {
       this.inflater.begin(head.size, undefined, this.roomFor(type, head.size));
     }
+  }
+
+  /** @returns the number of the object that the open entry is a delta of; -1: it is named by its id */
+  private findBase(): number {
+    const { head, table } = this;
+    if (head.type === REF_DELTA) return -1;
+    const base =
+      head.distance === 0 || head.distance > this.entryAt - HEADER_BYTES
+        ? -1
+        : table.indexAt(this.entryAt - head.distance);
+    if (base < 0) throw damaged('a delta names a base outside the pack');
+    return base;
+  }
+
+  /**
+   * Who gets the open entry: a delta goes where its base went. Commits stay here, where they are done while the thread
+   * starts. Trees are sent, unless the thread is far behind; blobs, which come after them, go to whoever has time.
+   * @returns where it is to be inflated; -1: it stays here
+   */
+  private roomToSend(type: ObjectType | undefined): number {
+    const { thread, table, head, entryBase } = this;
+    if (thread === undefined || thread.isLost || head.size > MOST_SENT_BYTES) return -1;
+    const isSent =
+      type === undefined
+        ? entryBase >= 0 && table.isSent(entryBase) && table.isResolved(entryBase)
+        : (type === 'tree' && !thread.isFarBehind) || (type === 'blob' && thread.hasTime);
+    return isSent ? thread.room(head.size) : -1;
   }
 
   /** One byte more than the object: see `Inflater.begin`. */
@@ -378,7 +436,9 @@ class StreamingReceiver implements PackReceiver {
     const { head, table } = this;
     const index = table.add(this.entryAt, this.entryCrc);
     const type = PACK_TYPES[head.type];
-    if (this.blobHash !== undefined) {
+    if (this.sendAt >= 0) {
+      this.send(index, type);
+    } else if (this.blobHash !== undefined) {
       table.resolve(index, TYPE_NUMBERS.blob, this.blobHash.digest('hex') as Oid);
     } else if (type !== undefined) {
       this.settle(index, { type, data: this.inflater.take() });
@@ -388,22 +448,73 @@ class StreamingReceiver implements PackReceiver {
   }
 
   private endDelta(index: number, delta: Buffer): void {
-    const { head, table } = this;
+    const { head, table, entryBase: base } = this;
     if (head.type === REF_DELTA) {
       table.awaitId(index, head.base as Buffer);
     } else {
-      const base =
-        head.distance === 0 || head.distance > this.entryAt - HEADER_BYTES
-          ? -1
-          : table.indexAt(this.entryAt - head.distance);
-      if (base < 0) throw damaged('a delta names a base outside the pack');
       table.setBase(index, base);
       if (table.isResolved(base) && this.recent.has(base) && this.settleOnRecent(index, base, delta)) return;
     }
-    // The head of a delta is checked in any case; its data is read again where there was no room to keep it.
+    this.keepDelta(index, delta);
+  }
+
+  /** The head of a delta is checked in any case; its data is read again where there was no room to keep it. */
+  private keepDelta(index: number, delta: Buffer): void {
     if (this.waitingBytes + delta.length > WAITING_BYTES) return;
     this.waitingBytes += delta.length;
     this.waitingDeltas.set(index, Buffer.from(delta));
+  }
+
+  private send(index: number, type: ObjectType | undefined): void {
+    const { head, table, sendAt: at, entryBase: base } = this;
+    const thread = this.thread as SettlingThread;
+    this.sendAt = -1;
+    this.inflater.takeInto(thread.memory, at);
+    if (type !== undefined) {
+      thread.add(index, head.type, -1, head.size);
+      table.send(index, head.type);
+      return;
+    }
+    table.setBase(index, base);
+    const delta = thread.memory.subarray(at, at + head.size);
+    // Its base may have been taken back while it came in.
+    const isMadeThere = table.isResolved(base) && this.sizeOfResult(table.type(base), delta) <= MOST_MADE_BYTES;
+    if (!isMadeThere) return this.keepDelta(index, delta);
+    this.deepen(index);
+    thread.add(index, table.typeNumber(base), base, head.size);
+    table.send(index, table.typeNumber(base));
+  }
+
+  named(index: number, words: Uint32Array, at: number): void {
+    this.table.name(index, words, at);
+  }
+
+  unchecked(index: number, data: Buffer): void {
+    const { table } = this;
+    if (table.base(index) < 0) verify({ type: table.type(index), data }, table.oid(index));
+    else this.uncheckedDeltas.push(index);
+  }
+
+  unmade(index: number, data: Buffer): void {
+    const { table } = this;
+    table.unresolve(index);
+    if (table.base(index) < 0) this.unmadeWholes.push(index);
+    else this.keepDelta(index, data);
+  }
+
+  /** What the second thread was given: all that it did not do is done here, from the pack. */
+  private *finishSent(): Steps<void> {
+    const { thread, table } = this;
+    if (thread === undefined) return;
+    yield* thread.finish();
+    for (const index of this.unmadeWholes) {
+      this.settle(index, this.readEntry(index));
+      yield;
+    }
+    for (const index of this.uncheckedDeltas) {
+      verify(this.readEntry(index), table.oid(index));
+      yield;
+    }
   }
 
   /** @returns false when the base had to make room for what would be made of it */
@@ -423,33 +534,27 @@ class StreamingReceiver implements PackReceiver {
     const limit = type === 'blob' ? this.limits.maxDeltaBytes : this.limits.maxStructuredBytes;
     const { resultSize } = deltaSizes(delta);
     if (resultSize > limit) throw tooLarge(resultSize, limit);
+    if (resultSize > this.largestBytes) this.largestBytes = resultSize;
     return resultSize;
   }
 
   /** @param resultSize from `sizeOfResult` @param room for the object, where there is some */
   private settleDelta(index: number, base: GitObject, delta: Buffer, resultSize: number, room?: Buffer): GitObject {
-    if (resultSize > this.largestBytes) this.largestBytes = resultSize;
     const object = { type: base.type, data: applyDelta(base.data, delta, resultSize, room) };
-    if (this.table.deepen(index) > this.limits.maxDeltaDepth)
-      throw damaged(`a delta chain is longer than ${this.limits.maxDeltaDepth}`);
+    this.deepen(index);
     this.settle(index, object);
     return object;
+  }
+
+  private deepen(index: number): void {
+    if (this.table.deepen(index) > this.limits.maxDeltaDepth)
+      throw damaged(`a delta chain is longer than ${this.limits.maxDeltaDepth}`);
   }
 
   /** Checks and names an object, once its bytes are known. */
   private settle(index: number, object: GitObject): void {
     const oid = hashObject(object.type, object.data);
-    try {
-      if (object.type === 'tree') verifyTree(object.data);
-      else if (object.type === 'commit') verifyCommit(object.data);
-      else if (object.type === 'tag') verifyTag(object.data);
-    } catch (error) {
-      if (!(error instanceof KbError)) throw error;
-      throw new KbError('E_CORRUPT', `the pack holds a bad ${object.type} ${oid}: ${error.message}`, {
-        cause: error,
-        details: { oid },
-      });
-    }
+    verify(object, oid);
     this.table.resolve(index, TYPE_NUMBERS[object.type], oid);
     // What was resolved in the end came before these, and its base is held until it is done.
     if (this.bytes === undefined) this.recent.keep(index, object.data);
@@ -663,6 +768,21 @@ class StreamingReceiver implements PackReceiver {
       throw error;
     }
     syncDirectory(disk, this.packDirectory);
+  }
+}
+
+/** @throws KbError E_CORRUPT when native git would find it damaged */
+function verify({ type, data }: GitObject, oid: Oid): void {
+  try {
+    if (type === 'tree') verifyTree(data);
+    else if (type === 'commit') verifyCommit(data);
+    else if (type === 'tag') verifyTag(data);
+  } catch (error) {
+    if (!(error instanceof KbError)) throw error;
+    throw new KbError('E_CORRUPT', `the pack holds a bad ${type} ${oid}: ${error.message}`, {
+      cause: error,
+      details: { oid },
+    });
   }
 }
 

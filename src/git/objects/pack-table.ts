@@ -17,7 +17,10 @@ export class PackTable implements PackedObjects {
   ids = Buffer.alloc(0);
   offsets = new Float64Array(0);
   crcs = new Uint32Array(0);
+  private idWords = new Uint32Array(0);
   private types = new Uint8Array(0);
+  /** Those that another thread was given. */
+  private sent = new Uint8Array(0);
   private depths = new Uint16Array(0);
   private bases = new Int32Array(0);
   private waitingById = new Map<string, number[]>();
@@ -30,6 +33,7 @@ export class PackTable implements PackedObjects {
     this.offsets[index] = offset;
     this.crcs[index] = crc;
     this.types[index] = 0;
+    this.sent[index] = 0;
     this.depths[index] = 0;
     this.bases[index] = -1;
     this.unresolved++;
@@ -50,8 +54,35 @@ export class PackTable implements PackedObjects {
     this.unresolved--;
   }
 
+  /** Another thread was given it, and its name follows (`name`), unless that is taken back (`unresolve`). */
+  send(index: number, type: number): void {
+    this.sent[index] = 1;
+    this.types[index] = type;
+    this.unresolved--;
+  }
+
+  unresolve(index: number): void {
+    this.types[index] = 0;
+    this.unresolved++;
+  }
+
+  isSent(index: number): boolean {
+    return this.sent[index] === 1;
+  }
+
+  /** @param words holds the id, 5 of them, from `at` on */
+  name(index: number, words: Uint32Array, at: number): void {
+    const { idWords } = this;
+    for (let word = 0; word < 5; word++) idWords[index * 5 + word] = words[at + word] as number;
+  }
+
   isResolved(index: number): boolean {
     return this.types[index] !== 0;
+  }
+
+  /** Number as in a pack; 0: not resolved. */
+  typeNumber(index: number): number {
+    return this.types[index] as number;
   }
 
   /** Of a resolved object. */
@@ -155,12 +186,13 @@ export class PackTable implements PackedObjects {
 
   private grow(): void {
     const capacity = Math.max(1024, this.offsets.length * 2);
-    const ids = Buffer.alloc(capacity * 20);
-    this.ids.copy(ids);
-    this.ids = ids;
+    const ids = new ArrayBuffer(capacity * 20);
+    this.idWords = copied(new Uint32Array(ids), this.idWords);
+    this.ids = Buffer.from(ids);
     this.offsets = copied(new Float64Array(capacity), this.offsets);
     this.crcs = copied(new Uint32Array(capacity), this.crcs);
     this.types = copied(new Uint8Array(capacity), this.types);
+    this.sent = copied(new Uint8Array(capacity), this.sent);
     this.depths = copied(new Uint16Array(capacity), this.depths);
     this.bases = copied(new Int32Array(capacity), this.bases);
   }
