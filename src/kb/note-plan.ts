@@ -172,10 +172,15 @@ function planReplace(view: TipView, request: NoteText, target: Extract<NoteTarge
   }
   return {
     path,
-    data: Buffer.from(request.text.endsWith('\n') ? request.text : `${request.text}\n`),
+    data: replacementText(request.text),
     mode: file.mode,
     verb: 'Update',
   };
+}
+
+/** What a file is after `--replace`. */
+export function replacementText(text: string): Buffer {
+  return Buffer.from(text.endsWith('\n') ? text : `${text}\n`);
 }
 
 function dailySettings(view: TipView, settings: NoteText['settings']): DailySettings {

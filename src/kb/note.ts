@@ -60,8 +60,11 @@ export async function addNote(kb: Kb, request: NoteRequest): Promise<NoteResult>
   const entry = entryOf(kb, request);
   const goesAlone = !request.pull || !request.push || !kb.settings.autoPush;
   const { answer, waitedMs, merged } = goesAlone ? await writeAlone(kb, request, entry) : await submitNote(kb, entry);
-  if (answer.kind === 'failed') throw answer.error;
+  const replaces = entry.note.target.kind === 'replace' && entry.note.target.ifMatch !== undefined;
+  const refusal = replaces ? await import('./refused-replacement.js') : undefined;
+  if (answer.kind === 'failed') throw refusal?.keepRefusedReplacement(kb, entry, answer.error) ?? answer.error;
   const { path, commit, branch, landed, batch, change } = answer;
+  refusal?.settleRefusedReplacements(kb, entry, path);
   const upstream = upstreamOf(kb, branch);
   return {
     kb: kb.root,
