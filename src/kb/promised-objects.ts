@@ -81,7 +81,7 @@ export function filesInSight(kb: Pick<Kb, 'worktree'>, changes: readonly TreeCha
 
 /**
  * The blobs that are needed to bring the local branch and the remote one together, as far as they can be known before:
- * those that come into sight, and all versions of files that both sides changed.
+ * those that come into sight, and all versions of files that both sides changed, or may have renamed.
  */
 export function blobsToIntegrate(kb: Kb, local: Oid | undefined, remote: Oid): Oid[] {
   const { objects } = kb;
@@ -91,14 +91,27 @@ export function blobsToIntegrate(kb: Kb, local: Oid | undefined, remote: Oid): O
   const [base] = mergeBases(objects, local, remote, kb.shallow());
   if (base === undefined || base === local || base === remote) return inSight;
   const theirs = new Map(diffTrees(objects, treeAt(base), treeAt(remote)).map((change) => [change.path, change]));
-  const both = diffTrees(objects, treeAt(base), treeAt(local)).flatMap((ours) => {
-    const other = theirs.get(ours.path);
+  const ours = diffTrees(objects, treeAt(base), treeAt(local));
+  const both = ours.flatMap(({ path, before, after }) => {
+    const other = theirs.get(path);
     if (other === undefined) return [];
-    return [ours.before, ours.after, other.after].flatMap((leaf) =>
+    return [before, after, other.after].flatMap((leaf) =>
       leaf === undefined || leaf.mode === GITLINK ? [] : [leaf.oid],
     );
   });
-  return [...inSight, ...both];
+  return [...inSight, ...both, ...perhapsRenamed(ours, [...theirs.values()])];
+}
+
+/** Where one side deleted a file that the other one changed, any file that it added may be that one under a new name. */
+function perhapsRenamed(...sides: readonly [readonly TreeChange[], readonly TreeChange[]]): Oid[] {
+  const changed = sides.map((changes) => new Set(changes.map(({ path }) => path)));
+  return sides.flatMap((changes, at) => {
+    const others = changed[1 - at];
+    if (!changes.some(({ path, after }) => after === undefined && others?.has(path) === true)) return [];
+    return changes.flatMap(({ before, after }) =>
+      before !== undefined || after === undefined || after.mode === GITLINK ? [] : [after.oid],
+    );
+  });
 }
 
 /** What is here of a list; the rest is with the remote, which needs not be sent it. */

@@ -171,7 +171,7 @@ describe.skipIf(!nativeGit.available)('renamed files (needs native git)', () => 
       const { replayed } = await meeting(renamer, editor);
       expect(replayed.conflicts.map(({ path }) => path).sort()).toEqual(['a.md', 'z.md']);
       const copied = await meeting(renamer, editor, { conflicts: { policy: 'copy', mark: 'mark' } });
-      requireNothingLost(copied.replayed, renamer, editor);
+      requireNothingLost(copied.replayed, BASE, renamer, editor);
     });
 
     it('to a name that the other side gave to a new file: put together where the rules can do it', async () => {
@@ -243,6 +243,40 @@ describe.skipIf(!nativeGit.available)('renamed files (needs native git)', () => 
     });
   });
 
+  describe('which file is which, as git tells them', () => {
+    it.each(Array.from({ length: LINES }, (_, count) => [count]))('%i of 12 lines changed', async (count) => {
+      const changes = Object.fromEntries(Array.from({ length: count }, (_, at) => [at + 1, `changed ${at * 7}`]));
+      const { replayed, native } = await meet(moved(BASE, 'a.md', 'z.md', text('apple', changes)), {
+        ...BASE,
+        'a.md': text('apple', { 0: 'an edit' }),
+      });
+      expect(replayed.tree).toBe(native);
+    });
+
+    it('one that kept its name and most of its text, before one that is more alike', async () => {
+      const two = { 5: 'five', 6: 'six' };
+      const renamer = {
+        ...moved(BASE, 'notes/c.md', 'x/c.md', text('cedar', two)),
+        'z.md': text('cedar', { 5: 'five' }),
+      };
+      const { replayed, native } = await meet(renamer, { ...BASE, 'notes/c.md': text('cedar', { 0: 'an edit' }) });
+      expect(replayed.files['x/c.md']).toBe(text('cedar', { ...two, 0: 'an edit' }));
+      expect(replayed.tree).toBe(native);
+    });
+
+    it('of two that are gone, the one that the other side changed, before one that is more alike', async () => {
+      const common = Object.fromEntries(Array.from({ length: 6 }, (_, at) => [at, `common ${at}`]));
+      const [apple, beech] = [text('apple', common), text('beech', common)];
+      const mixed = text('beech', { ...common, 10: 'apple says 70', 11: 'apple says 77' });
+      const start = histories.grow([], { ...BASE, 'a.md': apple, 'b.md': beech });
+      const local = histories.grow([start], { ...without(BASE, 'a.md', 'b.md'), 'z.md': mixed });
+      const remote = histories.grow([start], { ...BASE, 'a.md': apple.replace('common 1', 'an edit'), 'b.md': beech });
+      const made = await histories.kb(local, remote, start);
+      expect(made.files['z.md']).toBe(mixed.replace('common 1', 'an edit'));
+      expect(made.tree).toBe(histories.merge(local, remote));
+    });
+  });
+
   it('to one name by both: merged', async () => {
     const { replayed, native } = await meet(
       moved(BASE, 'a.md', 'z.md', text('apple', EDIT)),
@@ -297,7 +331,7 @@ describe.skipIf(!nativeGit.available)('renamed files (needs native git)', () => 
     expect(native).toBeUndefined();
     expect(replayed.conflicts.map(({ path }) => path).sort()).toEqual(['a.md', 'b.md', 'z.md']);
     const copied = await meet(here, there, { conflicts: { policy: 'copy', mark: 'mark' } });
-    requireNothingLost(copied.replayed, here, there);
+    requireNothingLost(copied.replayed, BASE, here, there);
   });
 
   it('a folder by both, to two places: new files stay', async () => {
@@ -333,7 +367,7 @@ describe.skipIf(!nativeGit.available)('renamed files (needs native git)', () => 
     });
   });
 
-  describe('as git merges', () => {
+  describe('as git merges', { timeout: 300_000 }, () => {
     const name = fc.constantFrom(...Object.keys(BASE));
     const target = fc.constantFrom(
       'z.md',
@@ -410,7 +444,7 @@ describe.skipIf(!nativeGit.available)('renamed files (needs native git)', () => 
     const isSame = (a: Files, b: Files): boolean =>
       JSON.stringify(Object.entries(a).sort()) === JSON.stringify(Object.entries(b).sort());
 
-    it('one commit on each side, in 400 random histories: the same tree where git is clean, and nothing is lost elsewhere', async () => {
+    it('one commit on each side, in 200 random histories: the same tree where git is clean, and nothing is lost elsewhere', async () => {
       const seen = { clean: 0, followed: 0, unclean: 0, conflict: 0 };
       const property = fc.asyncProperty(side, side, async (ours, theirs) => {
         const [mine, their] = [last(after(ours)), last(after(theirs))];
@@ -423,23 +457,53 @@ describe.skipIf(!nativeGit.available)('renamed files (needs native git)', () => 
           seen.clean += 1;
           if (made.merged.some(({ from }) => from !== undefined)) seen.followed += 1;
           expect(made.conflicts).toEqual([]);
-          expect(made.files).toEqual(histories.filesOf(native));
+          if (made.tree !== native) expect(made.files).toEqual(histories.filesOf(native));
           return;
         }
         seen.unclean += 1;
-        if (made.tree !== undefined) requireNothingLost(made, mine, their);
+        if (made.tree !== undefined) requireNothingLost(made, BASE, mine, their);
         else seen.conflict += 1;
         const how = { merge: mergeFile, conflicts: { policy: 'copy', mark: 'mark' } } as const;
-        requireNothingLost(await histories.kb(local, there, base, how), mine, their);
+        requireNothingLost(await histories.kb(local, there, base, how), BASE, mine, their);
       });
-      await fc.assert(property, { numRuns: 400, seed: 20_261_126, endOnFailure: false });
-      expect(seen.clean).toBeGreaterThan(100);
-      expect(seen.followed).toBeGreaterThan(50);
-      expect(seen.conflict).toBeGreaterThan(20);
+      await fc.assert(property, { numRuns: 200, seed: 20_261_126, endOnFailure: false });
+      expect(seen.clean).toBeGreaterThan(50);
+      expect(seen.followed).toBeGreaterThan(25);
+      expect(seen.conflict).toBeGreaterThan(10);
       git(histories.root, ['fsck', '--strict']);
     });
 
-    it('commits that are replayed, against git rebase, in 60 random histories', async () => {
+    // With folders git is no oracle here: it loses a file where one was moved into a folder that the other side renamed.
+    it('histories that met twice, in 80 random ones', async () => {
+      const seen = { clean: 0, unclean: 0 };
+      const property = fc.asyncProperty(side, side, side, side, async (first, second, ours, theirs) => {
+        const [one, two] = [last(after(first)), last(after(second))];
+        if (isSame(one, BASE) || isSame(two, BASE)) return;
+        const [a, b] = [histories.grow([base], one), histories.grow([base], two)];
+        const joined = histories.merge(a, b, false);
+        if (joined === undefined) return;
+        const together = histories.filesOf(joined);
+        const [x, y] = [histories.grow([a, b], together), histories.grow([b, a], together)];
+        const goOn = (steps: typeof ours): Files => steps.reduce((files, one) => one(files), together);
+        const [mine, their] = [goOn(ours), goOn(theirs)];
+        if (isSame(mine, together) || isSame(their, together)) return;
+        const [local, remote] = [histories.grow([x], mine), histories.grow([y], their)];
+        const native = histories.merge(local, remote, false);
+        const made = await histories.kb(local, remote, undefined, { rules: { folders: false } });
+        if (native === undefined) {
+          seen.unclean += 1;
+          if (made.tree !== undefined) requireNothingLost(made, together, mine, their);
+          return;
+        }
+        seen.clean += 1;
+        if (made.tree !== native) expect(made.files).toEqual(histories.filesOf(native));
+      });
+      await fc.assert(property, { numRuns: 80, seed: 20_261_128, endOnFailure: false });
+      expect(seen.clean).toBeGreaterThan(10);
+      expect(seen.unclean).toBeGreaterThan(5);
+    });
+
+    it('commits that are replayed, against git rebase, in 40 random histories', async () => {
       const seen = { clean: 0, followed: 0 };
       const property = fc.asyncProperty(side, side, async (ours, theirs) => {
         const mine = after(ours).filter((files, at, all) => !isSame(files, all[at - 1] ?? BASE));
@@ -449,23 +513,47 @@ describe.skipIf(!nativeGit.available)('renamed files (needs native git)', () => 
         const native = histories.rebase(here, there, base);
         const made = await histories.kb(here, there, base);
         if (native === undefined) {
-          if (made.tree !== undefined) requireNothingLost(made, last(mine), their);
+          if (made.tree !== undefined) requireNothingLost(made, BASE, last(mine), their);
           return;
         }
         seen.clean += 1;
         if (made.merged.some(({ from }) => from !== undefined)) seen.followed += 1;
         expect(made.conflicts).toEqual([]);
-        expect(made.files).toEqual(histories.filesOf(native));
+        if (made.tree !== native) expect(made.files).toEqual(histories.filesOf(native));
       });
-      await fc.assert(property, { numRuns: 60, seed: 20_261_127, endOnFailure: false });
-      expect(seen.clean).toBeGreaterThan(15);
-      expect(seen.followed).toBeGreaterThan(5);
+      await fc.assert(property, { numRuns: 40, seed: 20_261_127, endOnFailure: false });
+      expect(seen.clean).toBeGreaterThan(10);
+      expect(seen.followed).toBeGreaterThan(3);
     });
   });
 
-  /** Each line that a side added is somewhere. */
-  function requireNothingLost({ files }: Outcome, ...sides: readonly Files[]): void {
-    const known = new Set(Object.values(BASE).flatMap(linesOf));
+  it('histories that met more than once: both places follow the renames', async () => {
+    const a = histories.grow([base], moved(BASE, 'a.md', 'z.md'));
+    const b = histories.grow([base], { ...BASE, 'a.md': text('apple', EDIT) });
+    const together = moved(BASE, 'a.md', 'z.md', text('apple', EDIT));
+    const [x, y] = [histories.grow([a, b], together), histories.grow([b, a], together)];
+    const local = histories.grow([x], moved(together, 'z.md', 'y.md'));
+    const remote = histories.grow([y], { ...together, 'z.md': text('apple', { ...EDIT, ...OTHER }) });
+    const { tree, files } = await histories.kb(local, remote, undefined);
+    expect(files).toEqual(moved(BASE, 'a.md', 'y.md', text('apple', { ...EDIT, ...OTHER })));
+    expect(tree).toBe(histories.merge(local, remote));
+  });
+
+  it('histories that met more than once, and had given one file two names: it has its old one in between', async () => {
+    const a = histories.grow([base], moved(BASE, 'a.md', 'x.md'));
+    const b = histories.grow([base], moved(BASE, 'a.md', 'y.md'));
+    const [x, y] = [
+      histories.grow([a, b], moved(BASE, 'a.md', 'x.md')),
+      histories.grow([b, a], moved(BASE, 'a.md', 'x.md', text('apple', EDIT))),
+    ];
+    const local = histories.grow([x], moved(BASE, 'a.md', 'x.md', text('apple', OTHER)));
+    const { files } = await histories.kb(local, y, undefined);
+    expect(files).toEqual(moved(BASE, 'a.md', 'x.md', text('apple', { ...EDIT, ...OTHER })));
+  });
+
+  /** Each line that a side added is somewhere. @param start what both sides started from */
+  function requireNothingLost({ files }: Outcome, start: Files, ...sides: readonly Files[]): void {
+    const known = new Set(Object.values(start).flatMap(linesOf));
     const there = new Set(Object.values(files).flatMap(linesOf));
     const lost = sides
       .flatMap((side) => Object.values(side).flatMap(linesOf))

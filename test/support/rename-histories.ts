@@ -4,8 +4,9 @@ import { nodeDisk } from '../../src/disk/disk.js';
 import { isKbError, type KbError } from '../../src/errors.js';
 import { asOid, type Oid } from '../../src/git/ids.js';
 import { readCommit } from '../../src/git/objects/commit.js';
-import type { GitObject } from '../../src/git/objects/object.js';
+import type { GitObject, ObjectSource } from '../../src/git/objects/object.js';
 import { StagedObjects } from '../../src/git/objects/staged.js';
+import { walkTree } from '../../src/git/objects/tree.js';
 import { ObjectStore } from '../../src/git/objects/store.js';
 import type { Conflict, ConflictRules, MergedFile } from '../../src/kb/apply-changes.js';
 import { integrate } from '../../src/kb/integrate.js';
@@ -46,6 +47,7 @@ export class RenameHistories {
   readonly objects: ObjectStore;
   /** Objects that kb has read since this was last emptied. */
   readonly reads = new Set<Oid>();
+  private readonly uncounted: ObjectSource;
 
   constructor() {
     git(this.root, ['init', '-q']);
@@ -53,6 +55,7 @@ export class RenameHistories {
     git(this.root, ['config', 'advice.mergeConflict', 'false']);
     this.objects = ObjectStore.open(nodeDisk, join(this.root, '.git'));
     const read = this.objects.read.bind(this.objects);
+    this.uncounted = { read, find: this.objects.find.bind(this.objects), has: this.objects.has.bind(this.objects) };
     this.objects.read = (oid: Oid): GitObject => {
       this.reads.add(oid);
       return read(oid);
@@ -85,8 +88,11 @@ export class RenameHistories {
     return asOid(oid);
   }
 
-  /** What kb makes of it: a replay, or a merge where the local history holds one. */
-  async kb(local: Oid, remote: Oid, base: Oid, how: How = {}): Promise<Outcome> {
+  /**
+   * What kb makes of it: a replay, or a merge where the local history holds one.
+   * @param base of the remote branch as it was last seen; undefined: never
+   */
+  async kb(local: Oid, remote: Oid, base: Oid | undefined, how: How = {}): Promise<Outcome> {
     const staged = new StagedObjects(this.objects);
     const rules = { ...RENAME_RULES, ...how.rules };
     this.reads.clear();
@@ -113,8 +119,16 @@ export class RenameHistories {
   }
 
   /** The tree of `git merge`; undefined: it leaves conflicts. */
-  merge(local: Oid, remote: Oid): Oid | undefined {
-    const args = ['merge-tree', '--write-tree', '--no-messages', remote, local];
+  merge(local: Oid, remote: Oid, folders = true): Oid | undefined {
+    const args = [
+      '-c',
+      `merge.directoryRenames=${String(folders)}`,
+      'merge-tree',
+      '--write-tree',
+      '--no-messages',
+      remote,
+      local,
+    ];
     const merged = git(this.root, args, { allowFailure: true }).trim();
     return /^[0-9a-f]{40}$/.test(merged) ? asOid(merged) : undefined;
   }
@@ -131,7 +145,11 @@ export class RenameHistories {
   }
 
   filesOf(tree: Oid): Files {
-    const names = git(this.root, ['ls-tree', '-r', '-z', '--name-only', tree]).split('\0').filter(Boolean);
-    return Object.fromEntries(names.map((name) => [name, git(this.root, ['cat-file', 'blob', `${tree}:${name}`])]));
+    this.objects.refresh();
+    const files: [string, string][] = [];
+    walkTree(this.uncounted, tree, (path, { oid }) => {
+      files.push([path, this.uncounted.read(oid).data.toString()]);
+    });
+    return Object.fromEntries(files);
   }
 }

@@ -7,6 +7,7 @@ import type { RepoPath } from '../../git/paths.js';
 import type { MergeContents } from '../merge-contents.js';
 import { isNoFolder, mergeLeaf, sameLeaf } from '../merge-leaf.js';
 import { findRenames, folderOf, isFile, type Rename } from './find-renames.js';
+import { KnownPieces } from './known-pieces.js';
 import { movedFolders, movedPath, type FolderWeight } from './moved-folders.js';
 
 /** How a KB wants renamed files to be followed. */
@@ -83,11 +84,12 @@ const LARGEST_COMPARED = 8 * 1024 * 1024;
  *
  * Invariant: whatever cannot be followed without giving something up is left as it was met, and is then a conflict or two
  * files, as if nothing had been renamed. (Broken by: test/integration/renames.test.ts, "nothing is lost")
+ * @param known what meetings before this one have read
  */
-export function carryRenames(meeting: Meeting, rules: RenameRules): Carried | undefined {
+export function carryRenames(meeting: Meeting, rules: RenameRules, known = new KnownPieces()): Carried | undefined {
   const folders = rules.folders && meeting.isAncestor !== true;
   const asked = whatMatters(meeting, folders);
-  return asked === undefined ? undefined : new Carrier(meeting, { ...rules, folders }, asked).carry();
+  return asked === undefined ? undefined : new Carrier(meeting, { ...rules, folders }, asked, known).carry();
 }
 
 /** What has to be known about renames. */
@@ -157,6 +159,7 @@ class Carrier {
     private readonly meeting: Meeting,
     private readonly rules: RenameRules,
     private readonly asked: Asked,
+    private readonly known: KnownPieces,
   ) {
     this.staged = meeting.staged;
     this.local = new Map(meeting.changes.map((change) => [change.path, change]));
@@ -222,6 +225,7 @@ class Carrier {
       byName: true,
       goneFolders: new Set([...new Set(deleted)].filter((folder) => folder !== '' && isGone(folder))),
       ignoreCase: rules.ignoreCase,
+      known: this.known,
     });
     if (isCutShort) rules.onLimit();
     return {

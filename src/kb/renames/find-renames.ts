@@ -3,7 +3,8 @@ import type { Oid } from '../../git/ids.js';
 import type { Leaf } from '../../git/objects/tree.js';
 import type { TreeChange } from '../../git/objects/tree-diff.js';
 import type { RepoPath } from '../../git/paths.js';
-import { ALIKE, likeness, piecesOf, type Pieces } from '../../merge/likeness.js';
+import { ALIKE, likeness } from '../../merge/likeness.js';
+import { KnownPieces } from './known-pieces.js';
 
 export type Deletion = TreeChange & { readonly before: Leaf };
 export type Addition = TreeChange & { readonly after: Leaf };
@@ -30,6 +31,8 @@ export interface RenameSearch {
   readonly goneFolders?: ReadonlySet<string>;
   /** Two spellings of one name, as to upper and lower case, are one file. */
   readonly ignoreCase?: boolean;
+  /** What searches before this one have read. */
+  readonly known?: KnownPieces;
 }
 
 export interface FoundRenames {
@@ -69,11 +72,12 @@ class Finder {
   readonly renames = new Map<RepoPath, Rename>();
   private readonly deletions: Set<Deletion>;
   private readonly additions: Set<Addition>;
-  private readonly pieces = new Map<Oid, Pieces | undefined>();
+  private readonly known: KnownPieces;
 
   constructor(private readonly search: RenameSearch) {
     const counts = (leaf: Leaf): boolean => search.withEmpty === true || leaf.oid !== EMPTY_BLOB;
-    const { changes } = search;
+    const { changes, known = new KnownPieces() } = search;
+    this.known = known;
     this.deletions = new Set(
       changes.filter(
         (one): one is Deletion => one.after === undefined && one.before !== undefined && counts(one.before),
@@ -128,7 +132,7 @@ class Finder {
     }
   }
 
-  /** @returns false where that were too many comparisons */
+  /** @returns false where that would take too many comparisons */
   mostAlike(): boolean {
     const { limit } = this.search;
     if (limit > 0 && this.deletions.size * this.additions.size > limit * limit) return false;
@@ -179,16 +183,9 @@ class Finder {
   }
 
   private alike({ before }: Deletion, { after }: Addition): number {
-    const [old, fresh] = [this.piecesOf(before.oid), this.piecesOf(after.oid)];
+    const { read } = this.search;
+    const [old, fresh] = [this.known.of(before.oid, read), this.known.of(after.oid, read)];
     return old === undefined || fresh === undefined ? 0 : likeness(old, fresh, LEAST_ALIKE);
-  }
-
-  private piecesOf(oid: Oid): Pieces | undefined {
-    if (this.pieces.has(oid)) return this.pieces.get(oid);
-    const data = this.search.read(oid);
-    const pieces = data === undefined ? undefined : piecesOf(data);
-    this.pieces.set(oid, pieces);
-    return pieces;
   }
 }
 

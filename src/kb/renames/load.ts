@@ -19,7 +19,7 @@ export async function loadRenames(kb: AttributedMerge | undefined): Promise<Carr
     kb.gitConfig.get(`merge.${name}`) ?? kb.gitConfig.get(`diff.${name}`);
   // `copy` and whatever else is no boolean finds renames too
   if (parseGitBoolean(setting('renames') ?? 'true') === false) return undefined;
-  const { carryRenames } = await import('./carry.js');
+  const [{ carryRenames }, { KnownPieces }] = await Promise.all([import('./carry.js'), import('./known-pieces.js')]);
   const choiceFor =
     kb.settings.mergeWithout === undefined ? undefined : (await import('../merge-switches.js')).ruleChoices(kb);
   let hasTold = false;
@@ -36,7 +36,8 @@ export async function loadRenames(kb: AttributedMerge | undefined): Promise<Carr
       kb.surroundings.report({ kind: 'warning', text });
     },
   };
-  return (meeting) => carryRenames(meeting, rules);
+  const known = new KnownPieces();
+  return (meeting) => carryRenames(meeting, rules, known);
 }
 
 function limitOf(text: string | undefined): number {
