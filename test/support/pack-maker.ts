@@ -66,9 +66,10 @@ export function tree(entries: readonly { readonly mode: string; readonly name: s
   );
 }
 
-export function commit(treeOid: Oid): Buffer {
+export function commit(treeOid: Oid, parent?: Oid): Buffer {
   const who = 'Mallory <m@example.com> 1700000000 +0000';
-  return Buffer.from(`tree ${treeOid}\nauthor ${who}\ncommitter ${who}\n\nbait\n`);
+  const parents = parent === undefined ? '' : `parent ${parent}\n`;
+  return Buffer.from(`tree ${treeOid}\n${parents}author ${who}\ncommitter ${who}\n\nbait\n`);
 }
 
 /** The bytes of a pack with these entries, one after the other, as they are made. */

@@ -2,7 +2,7 @@ import { KbError } from '../../errors.js';
 import { EMPTY_TREE, type Oid } from '../ids.js';
 import { readCommitLinks } from '../objects/commit.js';
 import type { GitObject, ObjectType } from '../objects/object.js';
-import { assertDepth, TreeScanner } from '../objects/tree.js';
+import { TreeScanner } from '../objects/tree.js';
 import { LOOSE } from './object-table.js';
 import { changedMeanwhile, type StoredObjects } from './stored-objects.js';
 
@@ -111,7 +111,7 @@ export class Walk {
     }
     for (const tree of trees) {
       await this.step();
-      if (table.marks[tree] === 0) this.enterTree(tree, mark, mayMiss, 0, 0);
+      if (table.marks[tree] === 0) this.enterTree(tree, mark, mayMiss);
     }
   }
 
@@ -131,35 +131,43 @@ export class Walk {
     queue.push(number);
   }
 
-  /** @param path a number that stands for the folder's path */
-  private enterTree(number: number, mark: number, mayMiss: boolean, depth: number, path: number): void {
+  /**
+   * A tree and all below it. However deep they are nested: what a remote has sent once may be named by a reflog for
+   * months, and the rest is to be packed all the same. So without recursion, and of the trees that wait nothing is in
+   * memory but their number. (Broken by: test/e2e/bombs.test.ts)
+   */
+  private enterTree(root: number, mark: number, mayMiss: boolean): void {
     const { table } = this.objects;
-    assertDepth(depth);
-    table.marks[number] = mark;
-    this.reached.trees.push(number);
-    this.pair(number, path);
-    const object = this.read(number, mayMiss);
-    if (object === undefined) return;
-    if (object.type !== 'tree')
-      throw new KbError('E_CORRUPT', `object ${table.oid(number)} is a ${object.type} where a tree belongs`);
-    const scanner = new TreeScanner(object.data);
-    while (scanner.next()) {
-      const kind = scanner.mode & TREE_BITS;
-      if (kind === GITLINK) continue;
-      const entry = table.find(object.data, scanner.end - 20);
-      if (entry < 0) {
-        if (!mayMiss) this.missing(scanner.oid);
-        continue;
-      }
-      if (table.marks[entry] !== 0) continue;
-      const inner = hashName(path, object.data, scanner.nameStart, scanner.nameEnd);
-      this.done += 1;
-      if (kind === TREE) {
-        this.enterTree(entry, mark, mayMiss, depth + 1, inner);
-      } else {
+    table.marks[root] = mark;
+    // each with a number that stands for the folder's path
+    const waiting = [{ tree: root, path: 0 }];
+    for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
+      const { tree, path } = next;
+      this.reached.trees.push(tree);
+      this.pair(tree, path);
+      const object = this.read(tree, mayMiss);
+      if (object === undefined) continue;
+      if (object.type !== 'tree')
+        throw new KbError('E_CORRUPT', `object ${table.oid(tree)} is a ${object.type} where a tree belongs`);
+      const scanner = new TreeScanner(object.data);
+      while (scanner.next()) {
+        const kind = scanner.mode & TREE_BITS;
+        if (kind === GITLINK) continue;
+        const entry = table.find(object.data, scanner.end - 20);
+        if (entry < 0) {
+          if (!mayMiss) this.missing(scanner.oid);
+          continue;
+        }
+        if (table.marks[entry] !== 0) continue;
+        const inner = hashName(path, object.data, scanner.nameStart, scanner.nameEnd);
+        this.done += 1;
         table.marks[entry] = mark;
-        this.reached.blobs.push(entry);
-        this.pair(entry, inner);
+        if (kind === TREE) {
+          waiting.push({ tree: entry, path: inner });
+        } else {
+          this.reached.blobs.push(entry);
+          this.pair(entry, inner);
+        }
       }
     }
   }
