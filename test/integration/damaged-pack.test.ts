@@ -4,8 +4,12 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { randomNumbers } from '../../bench/generate.js';
 import { isKbError } from '../../src/errors.js';
+import type { Oid } from '../../src/git/ids.js';
 import { cloneKb } from '../../src/kb/clone.js';
+import { openKb } from '../../src/kb/open.js';
 import { surroundings } from '../../src/kb/surroundings.js';
+import { sync } from '../../src/kb/sync.js';
+import { DAMAGES } from '../support/damaged-pack.js';
 import { makeTemporaryDirectory } from '../support/native-git.js';
 import {
   commit,
@@ -22,9 +26,10 @@ import { startPackServer, type PackServer } from '../support/pack-server.js';
 
 const EVERY = 1000;
 const BLOBS = 40;
+const IDENTITY = { GIT_AUTHOR_NAME: 'Ann Author', GIT_AUTHOR_EMAIL: 'ann@example.com' };
 
 /** A pack of 80 kB with all that packs have: trees, blobs large and small, one that streams, and deltas. */
-function contents(): { tip: ReturnType<typeof object>; entries: Entry[] } {
+function contents(parent?: Oid): { tip: ReturnType<typeof object>; entries: Entry[] } {
   const random = randomNumbers(7);
   const noise = (size: number): Buffer => Buffer.from(Array.from({ length: size }, () => Math.floor(random() * 256)));
   const blobs = Array.from({ length: BLOBS }, () => object('blob', noise(1800)));
@@ -42,7 +47,7 @@ function contents(): { tip: ReturnType<typeof object>; entries: Entry[] } {
   });
   const folder = object('tree', tree(files));
   const top = object('tree', tree([{ mode: '40000', name: 'notes', oid: folder.oid }]));
-  const tip = object('commit', commit(top.oid));
+  const tip = object('commit', commit(top.oid, parent));
   return {
     tip,
     entries: [tip, top, folder, ...blobs.slice(0, 20), based, derived, zeros(1_200_000), ...blobs.slice(20)],
@@ -120,4 +125,52 @@ describe('a pack that was damaged on its way', () => {
       await expectRefused(bytes);
     }
   });
+
+  it.each(Object.entries(DAMAGES))('%s, in a sync: a typed error, and the KB stays as it was', async (_, damaged) => {
+    const blob = object('blob', Buffer.from('first\n'));
+    const top = object('tree', tree([{ mode: '100644', name: 'first', oid: blob.oid }]));
+    const before = object('commit', commit(top.oid));
+    const after = contents(before.oid);
+    const news = await whole(pack(after.entries));
+    const first = { commit: before.oid, pack: () => pack([before, top, blob]) };
+    const freshClone = async (): Promise<string> => {
+      server.offer = first;
+      const kb = makeTemporaryDirectory();
+      await clone(kb);
+      return kb;
+    };
+    const pull = async (kb: string, bytes: Buffer): Promise<unknown> => {
+      server.offer = { commit: after.tip.oid, pack: () => [bytes] };
+      return sync(await openKb(surroundings({ env: IDENTITY }), { kb }), { direction: 'pull', commit: true });
+    };
+
+    let kb = await freshClone();
+    const stored = objectsOf(kb);
+    let refused = 0;
+    // a clone and a sync receive by the same code: fewer places show that what follows is as careful
+    const some = places().filter((_at, number) => number % 3 === 0);
+    for (const at of some) {
+      try {
+        await pull(kb, damaged(news, at));
+      } catch (error) {
+        if (!isKbError(error)) throw error;
+        expect(['E_CORRUPT', 'E_NETWORK', 'E_USAGE']).toContain(error.code);
+        expect(readdirSync(kb).sort()).toEqual(['.git', 'first']);
+        expect(objectsOf(kb)).toEqual(stored);
+        refused += 1;
+        continue;
+      }
+      // the damage meant nothing
+      expect(filesOf(kb)).toEqual(expected);
+      kb = await freshClone();
+    }
+    expect(refused).toBeGreaterThan(some.length / 2);
+    await pull(kb, news);
+    expect(filesOf(kb)).toEqual(expected);
+  });
 });
+
+/** Nothing of a pack that was refused may stay, complete or not. */
+function objectsOf(kb: string): string[] {
+  return readdirSync(join(kb, '.git/objects'), { recursive: true, encoding: 'utf8' }).sort();
+}
