@@ -16,6 +16,7 @@ const KINDS: Readonly<Record<string, FileKind>> = {
   json: 'json',
   canvas: 'json',
   geojson: 'json',
+  ipynb: 'json',
   webmanifest: 'json',
   csv: 'csv',
   tsv: 'csv',

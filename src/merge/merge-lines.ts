@@ -12,6 +12,7 @@ import { bothDeleted } from './rules/both-deleted.js';
 import { cells } from './rules/cells.js';
 import { checkbox } from './rules/checkbox.js';
 import { deleteModify } from './rules/delete-modify.js';
+import { filledFields } from './rules/filled-fields.js';
 import { listMarks } from './rules/list-marks.js';
 import { sameChange } from './rules/same-change.js';
 import { sameWords } from './rules/same-words.js';
@@ -40,6 +41,7 @@ const CHUNK_RULES: readonly { readonly name: RuleName; readonly rule: ChunkRule 
   { name: 'list-marks', rule: listMarks },
   { name: 'superset', rule: superset },
   { name: 'both-deleted', rule: bothDeleted },
+  { name: 'filled-fields', rule: filledFields },
   { name: 'checkbox', rule: checkbox },
   { name: 'cells', rule: cells },
   { name: 'words', rule: words },

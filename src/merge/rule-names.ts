@@ -15,6 +15,7 @@ export const RULES = {
   json: { lossless: true, says: 'JSON, by its structure' },
   yaml: { lossless: true, says: 'YAML, by its structure' },
   'adjacent-edits': { lossless: true, says: 'edits of neighbouring lines' },
+  'filled-fields': { lossless: true, says: 'fields of one template, filled in by one side each' },
   checkbox: { lossless: true, says: 'a task ticked by one side, reworded by the other' },
   words: { lossless: true, says: 'different words of one line of prose' },
   'wordless-edits': { lossless: true, says: 'one side changed only marks or took words away where the other rewrote' },

@@ -5,8 +5,8 @@
  */
 import { editedElements } from '../json/align.js';
 import { JsonReader, type JsonNode } from '../json/parse.js';
-import { renamedByBoth, renamedMembers } from '../json/renamed-members.js';
 import { orderedUnion } from '../ordered-union.js';
+import { renamedByBoth, renamedByOne, type Values } from '../renamed-keys.js';
 import type { RuleChoice, RuleName } from '../rule-names.js';
 import { isSetKey } from '../yaml/value-lists.js';
 import { laterOf } from './later-value.js';
@@ -144,10 +144,8 @@ function tablesOf(base: Source | undefined, one: Source, other: Source): Tables 
     const aligned = (side: Source): Map<string, Member> => table(side, undefined, keptNames(tables.base, base, side));
     return { ...tables, one: aligned(one), other: aligned(other), isNamed: false };
   }
-  const names = (renaming: Source, side: Source): ReadonlyMap<string, string> =>
-    renamedMembers(base.node, renaming.node, side.node);
-  const [byOne, byOther] = [names(one, other), names(other, one)];
-  const byBoth = renamedByBoth(base.node, one.node, other.node);
+  const [b, x, y] = [valuesOf(base), valuesOf(one), valuesOf(other)];
+  const [byOne, byOther, byBoth] = [renamedByOne(b, x, y), renamedByOne(b, y, x), renamedByBoth(b, x, y)];
   if (byOne.size + byOther.size + byBoth.size === 0) return { ...tables, isNamed: true };
   return {
     base: underNames(tables.base, new Map([...byOne, ...byOther, ...byBoth])),
@@ -155,6 +153,14 @@ function tablesOf(base: Source | undefined, one: Source, other: Source): Tables 
     other: underNames(tables.other, byOne),
     isNamed: true,
   };
+}
+
+/** A shorter value (`true`, `10`) stands under many keys; it does not tell that one of them is another one renamed. */
+const TELLING_LENGTH = 6;
+
+function valuesOf({ node }: Source): Values {
+  const isTelling = ({ kind, start, end }: JsonNode): boolean => kind !== 'scalar' || end - start >= TELLING_LENGTH;
+  return new Map(node.members.map(({ key = '', value }) => [key, isTelling(value) ? value.id : undefined]));
 }
 
 /** Names of elements that a side edited in place: those of the elements of the base that they were. */
@@ -193,10 +199,13 @@ function table(
   given: ReadonlyMap<number, string> = new Map(),
 ): Map<string, Member> {
   const members = new Map<string, Member>();
+  const counts = new Map<string, number>();
   source?.node.members.forEach(({ key, start, value }, index) => {
     const named = key ?? given.get(index) ?? (name === undefined ? undefined : scalarText(source, value, name));
-    let unique = named ?? `${value.id}`;
-    for (let number = 2; members.has(unique); number++) unique = `${named ?? value.id}\0${number}`;
+    const plain = named ?? `${value.id}`;
+    const number = (counts.get(plain) ?? 0) + 1;
+    counts.set(plain, number);
+    const unique = number === 1 ? plain : `${plain}\0${number}`;
     members.set(unique, { index, start, source: { text: source.text, node: value } });
   });
   return members;

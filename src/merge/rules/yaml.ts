@@ -13,15 +13,32 @@ export function mergeYaml(
   theirs: readonly string[],
   context: { readonly choice: RuleChoice; readonly ending: string },
 ): MergedPiece[] | undefined {
-  const [b, o, t] = [base === undefined ? undefined : split(base), split(ours), split(theirs)];
-  if ([b ?? o, o, t].some((side) => side.rest.some((line) => /^(---|\.\.\.|%)/.test(line)))) return undefined;
-  const pieces = mergeYamlLines(b?.rest, o.rest, t.rest, { ...context, rule: 'yaml' });
-  const start = o.start === (b?.start ?? '') ? t.start : o.start;
-  return pieces === undefined ? undefined : [settled(start), ...pieces];
+  const [b, o, t] = [base === undefined ? undefined : documentsOf(base), documentsOf(ours), documentsOf(theirs)];
+  if (o === undefined || t?.length !== o.length || (base !== undefined && b?.length !== o.length)) return undefined;
+  const pieces: MergedPiece[] = [];
+  for (const [at, mine] of o.entries()) {
+    const [was, their] = [b?.[at], t[at] ?? mine];
+    const merged = mergeYamlLines(was?.lines, mine.lines, their.lines, { ...context, rule: 'yaml' });
+    if (merged === undefined) return undefined;
+    pieces.push(settled(mine.start === (was?.start ?? '') ? their.start : mine.start), ...merged);
+  }
+  return pieces;
 }
 
-/** The line that opens the document, and what follows it. */
-function split(lines: readonly string[]): { start: string; rest: readonly string[] } {
-  const isStart = /^\uFEFF?---\s*$/.test(lines[0] ?? '');
-  return isStart ? { start: lines[0] ?? '', rest: lines.slice(1) } : { start: '', rest: lines };
+interface Document {
+  /** The line that opens it; empty where nothing does. */
+  readonly start: string;
+  readonly lines: readonly string[];
+}
+
+/** The documents of a file, told apart by their number; undefined for one with directives, or with another end than a start. */
+function documentsOf(lines: readonly string[]): Document[] | undefined {
+  const documents: { start: string; lines: string[] }[] = [];
+  for (const [at, line] of lines.entries()) {
+    if (/^\uFEFF?---\s*$/.test(line)) documents.push({ start: line, lines: [] });
+    else if (/^(---|\.\.\.|%)/.test(line)) return undefined;
+    else if (at === 0) documents.push({ start: '', lines: [line] });
+    else documents.at(-1)?.lines.push(line);
+  }
+  return documents.length === 0 ? [{ start: '', lines: [] }] : documents;
 }

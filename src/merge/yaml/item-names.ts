@@ -11,14 +11,16 @@ export function withItemNames<Versions extends readonly Entries[]>(versions: Ver
   const items = versions.map(({ entries }) => entries);
   if (items.flat().some(({ kind }) => kind !== 'item')) return versions;
   if (items.every(isTelling)) return versions;
+  const members = new Map(items.flat().map((item) => [item, membersOf(item)]));
   for (const name of NAMES) {
-    const named = versions.map((version) => ({
-      ...version,
-      entries: version.entries.map((item) => nameBy(item, name)),
-    }));
-    const entries = named.map((version) => version.entries);
-    if (entries.every((side) => side.every((entry) => entry !== undefined) && isTelling(side)))
-      return named as unknown as Versions;
+    const named = items.map((side) =>
+      side.flatMap((item) => {
+        const value = members.get(item)?.get(name);
+        return value === undefined ? [] : [{ ...item, name: `${name} ${value}` }];
+      }),
+    );
+    if (named.every((side, at) => side.length === items[at]?.length && isTelling(side)))
+      return versions.map((version, at) => ({ ...version, entries: named[at] ?? [] })) as unknown as Versions;
   }
   return versions;
 }
@@ -27,12 +29,16 @@ function isTelling(entries: readonly Entry[]): boolean {
   return new Set(entries.map(({ name }) => name)).size === entries.length;
 }
 
-function nameBy(item: Entry, name: string): Entry | undefined {
-  const mark = /^ *- +/.exec(item.lines[0] ?? '')?.[0];
-  if (mark === undefined) return undefined;
-  const inner = entriesOf([' '.repeat(mark.length) + (item.lines[0] ?? '').slice(mark.length), ...item.lines.slice(1)]);
-  const member = inner?.entries.find((entry) => entry.kind === 'key' && entry.name === name);
-  if (member?.lines.length !== 1) return undefined;
-  const { inline } = valueOf(member);
-  return inline === '' ? undefined : { ...item, name: `${name} ${inline}` };
+/** The values of an item that stand on the line of their key. */
+function membersOf(item: Entry): ReadonlyMap<string, string> {
+  const [first = '', ...rest] = item.lines;
+  const mark = /^ *- +/.exec(first)?.[0];
+  if (mark === undefined) return new Map();
+  const inner = entriesOf([' '.repeat(mark.length) + first.slice(mark.length), ...rest]);
+  return new Map(
+    inner?.entries.flatMap((entry) => {
+      const { inline, below } = valueOf(entry);
+      return entry.kind === 'key' && inline !== '' && below.length === 0 ? [[entry.name, inline] as const] : [];
+    }),
+  );
 }

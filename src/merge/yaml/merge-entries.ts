@@ -4,6 +4,8 @@ import { orderedUnion } from '../ordered-union.js';
 import { settled, type MergedPiece } from '../pieces.js';
 import type { RuleChoice, RuleName } from '../rule-names.js';
 import { entriesOf, indentOf, valueOf, type Entries, type Entry } from './entries.js';
+import { underOldNames } from './edited-items.js';
+import { mergeFlow } from './flow.js';
 import { withItemNames } from './item-names.js';
 import { inOneLayout } from './layout.js';
 import { mergeLine, mixesLatest } from './merge-line.js';
@@ -38,7 +40,7 @@ export function mergeYamlLines(
   const alike = inOneLayout(read[0], read[1], read[2]);
   if (alike === undefined) return undefined;
   const [was, mine, their] = withItemNames([alike.base, alike.ours, alike.theirs] as const);
-  const { base: b, ours: o, theirs: t } = withRenamedKeys(was, mine, their);
+  const { base: b, ours: o, theirs: t } = withRenamedKeys(was, underOldNames(was, mine), underOldNames(was, their));
   const table = { base: byName(b), ours: byName(o), theirs: byName(t) };
   if (replacesAlike(table.base, table.ours, table.theirs)) return undefined;
   const names = orderedUnion([...table.base.keys()], [...table.ours.keys()], [...table.theirs.keys()]);
@@ -66,14 +68,13 @@ type Table = ReadonlyMap<string, Entry>;
 
 function byName({ entries }: Entries): Table {
   const map = new Map<string, Entry>();
-  for (const entry of entries) map.set(nameIn(map, entry), entry);
+  const counts = new Map<string, number>();
+  for (const entry of entries) {
+    const number = (counts.get(entry.name) ?? 0) + 1;
+    counts.set(entry.name, number);
+    map.set(number === 1 ? entry.name : `${entry.name}\n${number}`, entry);
+  }
   return map;
-}
-
-function nameIn(map: ReadonlyMap<string, Entry>, { name }: Entry): string {
-  let unique = name;
-  for (let number = 2; map.has(unique); number++) unique = `${name}\n${number}`;
-  return unique;
 }
 
 /** Whether both sides put something in place of the same entries, or one did where the other edited: a renaming, perhaps. */
@@ -128,7 +129,20 @@ function mergeEntry(
     const set = mergeSets(base, ours, theirs, ending);
     if (set !== undefined) return [...above, settled(set.join(''), rule)];
   }
+  const flow = mergeFlowLine(base, ours, theirs);
+  if (flow !== undefined) return [...above, settled(closed([flow], ending).join(''), rule)];
   return [...above, ...(mergeBelow(base, ours, theirs, context, depth) ?? [conflict(base, ours, theirs)])];
+}
+
+/** A list or map in brackets, all on the line of its key. */
+function mergeFlowLine(base: Entry | undefined, ours: Entry, theirs: Entry): string | undefined {
+  if ([base, ours, theirs].some((entry) => entry !== undefined && (entry.kind !== 'key' || entry.lines.length !== 1)))
+    return undefined;
+  const { inline } = valueOf(ours);
+  const merged = mergeFlow(base === undefined ? undefined : valueOf(base).inline, inline, valueOf(theirs).inline);
+  const [line = ''] = ours.lines;
+  const end = line.trimEnd().length;
+  return merged === undefined ? undefined : line.slice(0, end - inline.length) + merged + line.slice(end);
 }
 
 /** Looks into an entry that both changed, where its own line is the same on both sides. */

@@ -67,6 +67,8 @@ function changed(
   keyOf: (text: string) => string,
 ): 'ours' | 'theirs' | undefined {
   if (ours === theirs) return 'ours';
+  // both made the file from one template: what one of them has not filled in is no value
+  if (base === undefined && (ours === '' || theirs === '')) return ours === '' ? 'theirs' : 'ours';
   if (ours === base) return 'theirs';
   if (theirs === base) return 'ours';
   const [mine, their] = [keyOf(ours), keyOf(theirs)];

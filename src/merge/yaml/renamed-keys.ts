@@ -1,3 +1,4 @@
+import { renamedByBoth, renamedByOne, type Values } from '../renamed-keys.js';
 import { valueOf, type Entries, type Entry } from './entries.js';
 import { scalarOf, unquoted } from './scalar.js';
 
@@ -5,57 +6,33 @@ import { scalarOf, unquoted } from './scalar.js';
 const TELLING_VALUE = 4;
 
 /**
- * A key that one side gave another name, and whose value the other side changed (`release: 2024-01-02` became
- * `releaseDate: 2024-01-02`): base and the other side with the new name, so that the value is merged under it. Told by
- * the value alone: it must be the only one of its kind among the keys that went and those that came.
+ * A key that got another name, and whose value a side changed (`release: 2024-01-02` became `releaseDate: 2024-01-02`): the
+ * versions with the new name, so that the value is merged under it.
  */
 export function withRenamedKeys(
   base: Entries,
   ours: Entries,
   theirs: Entries,
 ): { readonly base: Entries; readonly ours: Entries; readonly theirs: Entries } {
-  const byOurs = renames(base, ours, theirs);
-  const byTheirs = renames(base, theirs, ours);
-  const byBoth = renamedByBoth(base, ours, theirs);
+  const [was, mine, their] = [table(base), table(ours), table(theirs)];
+  if (was.size === 0) return { base, ours, theirs };
+  const [b, o, t] = [was, mine, their].map(
+    (entries): Values => new Map([...entries].map(([name, entry]) => [name, valueText(entry)])),
+  );
+  if (b === undefined || o === undefined || t === undefined) return { base, ours, theirs };
+  const heirs = (names: ReadonlyMap<string, string>, side: ReadonlyMap<string, Entry>): [string, Entry][] =>
+    [...names].flatMap(([old, name]) => {
+      const heir = side.get(name);
+      return heir === undefined ? [] : [[old, heir]];
+    });
+  const byOurs = heirs(renamedByOne(b, o, t), mine);
+  const byTheirs = heirs(renamedByOne(b, t, o), their);
+  const byBoth = heirs(renamedByBoth(b, o, t), mine);
   return {
     base: renamed(base, new Map([...byOurs, ...byTheirs, ...byBoth])),
-    ours: renamed(ours, byTheirs),
-    theirs: renamed(theirs, byOurs),
+    ours: renamed(ours, new Map(byTheirs)),
+    theirs: renamed(theirs, new Map(byOurs)),
   };
-}
-
-/** New names by old ones, of keys that the other side edited. */
-function renames(base: Entries, renaming: Entries, other: Entries): Map<string, Entry> {
-  const [was, now, their] = [table(base), table(renaming), table(other)];
-  const gone = [...was.values()].filter(({ name }) => !now.has(name) && their.has(name));
-  const fresh = [...now.values()].filter(({ name }) => !was.has(name) && !their.has(name));
-  const found = new Map<string, Entry>();
-  for (const entry of gone) {
-    const edited = their.get(entry.name);
-    if (edited === undefined || valueText(edited) === valueText(entry)) continue; // nothing to carry over
-    const values = [valueText(entry), valueText(edited)].filter((value) => value !== undefined);
-    const heirs = fresh.filter((candidate) => values.includes(valueText(candidate) ?? ''));
-    const [heir] = heirs;
-    const rivals = gone.filter((rival) => rival !== entry && values.includes(valueText(rival) ?? ''));
-    if (heir !== undefined && heirs.length === 1 && rivals.length === 0) found.set(entry.name, heir);
-  }
-  return found;
-}
-
-/** Keys that both sides gave the same new name, and whose value one of them then changed. */
-function renamedByBoth(base: Entries, ours: Entries, theirs: Entries): Map<string, Entry> {
-  const [was, mine, their] = [table(base), table(ours), table(theirs)];
-  const gone = [...was.values()].filter(({ name }) => !mine.has(name) && !their.has(name));
-  const found = new Map<string, Entry>();
-  for (const [name, heir] of mine) {
-    const other = their.get(name);
-    if (was.has(name) || other === undefined) continue;
-    const values = [valueText(heir), valueText(other)].filter((value) => value !== undefined);
-    const old = gone.filter((entry) => values.includes(valueText(entry) ?? ''));
-    const [only] = old;
-    if (only !== undefined && old.length === 1 && !found.has(only.name)) found.set(only.name, heir);
-  }
-  return found;
 }
 
 function table({ entries }: Entries): Map<string, Entry> {
