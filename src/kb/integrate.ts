@@ -124,11 +124,16 @@ export async function integrate(request: IntegrateRequest): Promise<Integrated> 
   if (fork === local) return { ...nothing, tip: remote, pulled, rewritten };
   const own = commitsSince(staged, fork, local, known);
   const sides = { local, remote, base: bases[0] };
-  const done = own.hasMerges
-    ? await mergeOnto(within, { ...sides, base: await oneBase(within, bases) })
-    : await replayOrMerge(within, { ...sides, fork, own: own.commits, rewritten });
+  const done = !own.hasMerges
+    ? await replayOrMerge(within, { ...sides, fork, own: own.commits, rewritten })
+    : rewritten
+      ? await mergeOnto(within, { ...sides, base: fork }, DROPS_HISTORY)
+      : await mergeOnto(within, { ...sides, base: await oneBase(within, bases) });
   return { ...done, pulled, rewritten };
 }
+
+/** Local merge commits lead to what the remote has dropped: what came after it goes upon the remote's alone. */
+const DROPS_HISTORY = { isAlone: true } as const;
 
 /** The histories may have met more than once, where each side had merged the other. */
 async function oneBase(request: IntegrateRequest, bases: readonly Oid[]): Promise<Oid | undefined> {

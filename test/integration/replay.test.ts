@@ -441,6 +441,51 @@ describe.skipIf(!nativeGit.available)('a remote whose history was rewritten (nee
     expect(problemsOf(site)).toEqual([]);
   });
 
+  it.each<[string, () => void]>([
+    [
+      'of a branch of its own',
+      () => {
+        git(site.kb, ['switch', '-q', '-c', 'side', 'HEAD']);
+        write(site.kb, { 'side.md': 'side\n' });
+        git(site.kb, ['add', '-A']);
+        git(site.kb, ['commit', '-q', '-m', 'Side']);
+        git(site.kb, ['switch', '-q', 'main']);
+        write(site.kb, { 'diary.md': LINES.replace('line 9\n', 'line 9, here\n') });
+        git(site.kb, ['commit', '-q', '-a', '-m', 'Here']);
+        git(site.kb, ['merge', '-q', '--no-edit', 'side']);
+      },
+    ],
+    [
+      'of the very commits that were dropped since',
+      () => {
+        git(site.kb, ['reset', '-q', '--hard', 'HEAD~1']);
+        write(site.kb, { 'side.md': 'side\n', 'diary.md': LINES.replace('line 9\n', 'line 9, here\n') });
+        git(site.kb, ['add', '-A']);
+        git(site.kb, ['commit', '-q', '-m', 'Side']);
+        git(site.kb, ['merge', '-q', '--no-edit', 'origin/main']);
+      },
+    ],
+  ])('local history with a merge commit %s brings back nothing that was dropped', async (_name, mergeHere) => {
+    mergeHere();
+    const local = git(site.kb, ['rev-parse', 'main']).trim();
+    rewrite((work) => {
+      sideways(work);
+      write(work, { 'diary.md': LINES.replace('line 1\n', 'line 1, there\n') });
+      git(work, ['commit', '-q', '-a', '-m', 'There']);
+    });
+    const [dropped, remote] = [git(site.kb, ['rev-parse', 'origin/main']), git(site.remote, ['rev-parse', 'main'])];
+    const native = join(site.root, 'native');
+    cpSync(site.kb, native, { recursive: true });
+    git(native, ['pull', '-q', '--rebase=merges']);
+    await syncOnce(worldOf(site));
+    expect(remoteFiles()).not.toContain('third.md');
+    expect(git(site.remote, ['rev-parse', 'main^{tree}'])).toBe(git(native, ['rev-parse', 'main^{tree}']));
+    expect(git(site.remote, ['log', '-1', '--format=%P', 'main'])).toBe(remote);
+    expect(git(site.remote, ['rev-list', 'main'])).not.toContain(dropped.trim());
+    expect(backups()).toEqual([local]);
+    expect(problemsOf(site)).toEqual([]);
+  });
+
   it('a conflict changes nothing on either side', async () => {
     pushFromElsewhere(site, (work) => write(work, { 'diary.md': LINES.replace('line 3\n', 'line 3, there\n') }));
     write(site.kb, { 'diary.md': LINES.replace('line 3\n', 'line 3, here\n'), 'second.md': null });
