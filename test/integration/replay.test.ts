@@ -6,6 +6,7 @@ import { nodeDisk, type Disk } from '../../src/disk/disk.js';
 import { isKbError, type KbError } from '../../src/errors.js';
 import { asOid, type Oid } from '../../src/git/ids.js';
 import { readCommit } from '../../src/git/objects/commit.js';
+import { walkTree } from '../../src/git/objects/tree.js';
 import { StagedObjects } from '../../src/git/objects/staged.js';
 import { ObjectStore } from '../../src/git/objects/store.js';
 import type { Conflict } from '../../src/kb/apply-changes.js';
@@ -295,6 +296,44 @@ describe.skipIf(!nativeGit.available)('replay, against git rebase (needs native 
       committer: COMMITTER,
     });
     expect(readCommit(staged, tip!).parents).toEqual([remote]);
+  });
+
+  describe('integrate, where the local commits cannot be replayed and somebody has decided', () => {
+    /** Of the two local commits the first one has landed under another id, and its file under another name. */
+    const meet = async (second: Edit[]): Promise<Map<string, string>> => {
+      const local = histories.grow(base, states([[set('saved.md', ['note'])], second]));
+      const [saved] = readCommit(histories.objects, local).parents;
+      const remote = histories.grow(base, states([[set('saved-2.md', ['note']), set('line.md', ['theirs'])]]));
+      const staged = new StagedObjects(histories.objects);
+      const { tip } = await integrate({
+        staged,
+        shallow: new Set(),
+        local,
+        remote,
+        tracking: base,
+        committer: COMMITTER,
+        merge: mergeByLines,
+        conflicts: { policy: 'fail', mark: 'mark', decide: () => ({ kind: 'policy', policy: 'ours' }) },
+        hasLanded: (oid) => oid === saved,
+      });
+      const { tree, parents } = readCommit(staged, tip!);
+      expect(parents).toEqual([local, remote]);
+      const files = new Map<string, string>();
+      walkTree(staged, tree, (path, { oid }) => files.set(path, staged.find(oid)?.data.toString() ?? ''));
+      return files;
+    };
+
+    it('what has landed already does not come a second time', async () => {
+      const files = await meet([set('line.md', ['ours'])]);
+      expect(files.get('line.md')).toContain('ours');
+      expect(files.get('saved-2.md')).toContain('note');
+      expect(files.has('saved.md')).toBe(false);
+    });
+
+    it('what was built upon it keeps it: it cannot be taken out', async () => {
+      const files = await meet([set('line.md', ['ours']), set('saved.md', ['note, edited'])]);
+      expect(files.get('saved.md')).toContain('note, edited');
+    });
   });
 
   describe('integrate, without anything to replay', () => {
