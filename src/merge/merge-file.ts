@@ -11,6 +11,7 @@ import { ALL_RULES, NO_RULES, without, type RuleChoice, type RuleName } from './
 import { agreedBase } from './rules/agreed-lines.js';
 import { mergeFrontMatter, splitFrontMatter } from './rules/front-matter.js';
 import { isJson, mergeJson } from './rules/json.js';
+import { carryLines } from './rules/moved-lines.js';
 import { carryMove } from './rules/moved.js';
 import { mergeYaml } from './rules/yaml.js';
 import { bareLines, three, withEnds, writeText, type LineEnds, type TextForm } from './text-form.js';
@@ -136,8 +137,26 @@ const RETELLINGS: readonly {
   readonly told: (request: LinesRequest) => LinesRequest | undefined;
 }[] = [
   { rule: 'moved', told: withMove },
+  { rule: 'moved', told: (request) => withMovedLines(request, 'ours') },
+  { rule: 'moved', told: (request) => withMovedLines(request, 'theirs') },
   { rule: 'same-change', told: withAgreedBase },
 ];
+
+function withMovedLines(request: LinesRequest, side: 'ours' | 'theirs'): LinesRequest | undefined {
+  const { base, ours, theirs, kind } = request;
+  if (base === undefined || (kind !== 'markdown' && kind !== 'text')) return undefined;
+  const [mover, other] = side === 'ours' ? [ours, theirs] : [theirs, ours];
+  const ids = new KeyIds();
+  const [b, m, o] = [ids.of(base), ids.of(mover), ids.of(other)];
+  const effort = { left: MOST_MOVE_EFFORT };
+  const carried = carryLines(base, mover, other, diffLines(b, m), diffLines(b, o), kind, effort);
+  if (carried === undefined) return undefined;
+  const [mine, their] = side === 'ours' ? [carried.mover, carried.other] : [carried.other, carried.mover];
+  return { ...request, ours: mine, theirs: their };
+}
+
+/** Lines compared by their words where lines were moved. */
+const MOST_MOVE_EFFORT = 50_000;
 
 function withAgreedBase(request: LinesRequest): LinesRequest | undefined {
   const { base, ours, theirs, kind } = request;

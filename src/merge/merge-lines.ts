@@ -16,7 +16,7 @@ import { filledFields } from './rules/filled-fields.js';
 import { listMarks } from './rules/list-marks.js';
 import { sameChange } from './rules/same-change.js';
 import { sameWords } from './rules/same-words.js';
-import { superset } from './rules/superset.js';
+import { superset, supersetInLine } from './rules/superset.js';
 import { whiteSpace } from './rules/white-space.js';
 import { keptWords, words } from './rules/words.js';
 import { wordlessEdits } from './rules/wordless-edits.js';
@@ -42,6 +42,7 @@ const CHUNK_RULES: readonly { readonly name: RuleName; readonly rule: ChunkRule 
   { name: 'superset', rule: superset },
   { name: 'both-deleted', rule: bothDeleted },
   { name: 'filled-fields', rule: filledFields },
+  { name: 'superset', rule: supersetInLine },
   { name: 'checkbox', rule: checkbox },
   { name: 'cells', rule: cells },
   { name: 'words', rule: words },

@@ -1,11 +1,12 @@
 /**
  * One side did all that the other did, and more: its version is the answer. It holds when every line that the
  * smaller side added is in the larger one in the same order, and the larger one has dropped every line that the
- * smaller one dropped: then there is nothing that taking it could lose or bring back.
+ * smaller one dropped: then there is nothing that taking it could lose or bring back. So with the words of one line.
  */
 import type { ChunkRule } from '../chunk.js';
 import { isBlank, squashed, trimmedEnd } from '../line-text.js';
 import type { FileKind } from '../file-kind.js';
+import { largerEdit } from '../words.js';
 
 export const superset: ChunkRule = ({ versions, base, ours, theirs }) => {
   const key = keyFor(versions.ours.kind);
@@ -16,6 +17,13 @@ export const superset: ChunkRule = ({ versions, base, ours, theirs }) => {
   if (contains(t, o, b) && (o.length > 0 || isDeletion(t))) return theirs;
   if (contains(o, t, b) && (t.length > 0 || isDeletion(o))) return ours;
   return undefined;
+};
+
+/** The same, word by word in one line. Asked after rules that know more about words. */
+export const supersetInLine: ChunkRule = ({ base, ours, theirs, isAddAdd }) => {
+  if (isAddAdd || base.length !== 1 || ours.length !== 1 || theirs.length !== 1) return undefined;
+  const larger = largerEdit(base[0] ?? '', ours[0] ?? '', theirs[0] ?? '');
+  return larger === undefined ? undefined : larger === 'ours' ? ours : theirs;
 };
 
 function keyFor(kind: FileKind): (line: string) => string {

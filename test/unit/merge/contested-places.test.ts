@@ -203,6 +203,60 @@ const groups: Record<string, readonly Case[]> = {
       expected: undefined,
     },
   ],
+  'the larger of two edits of one line': [
+    {
+      name: 'stands in code, too, for it puts nothing together',
+      base: '```\nprice: income * 2\n```\n',
+      ours: '```\nprice: self.income * 2,\n```\n',
+      theirs: '```\nprice: income * 2,\n```\n',
+      expected: '```\nprice: self.income * 2,\n```\n',
+      rules: ['superset'],
+    },
+    {
+      name: 'is none where each did something of its own',
+      base: '```\nprice: income * 2\n```\n',
+      ours: '```\nprice: self.income * 2\n```\n',
+      theirs: '```\nprice: income * 2,\n```\n',
+      expected: undefined,
+    },
+    {
+      name: 'is none where a mark was changed that the other side has dropped',
+      base: '```\na + b\n```\n',
+      ours: '```\na - b\n```\n',
+      theirs: '```\nc * d\n```\n',
+      expected: undefined,
+    },
+  ],
+  'lines that one side put elsewhere': [
+    {
+      name: 'get what the other side put below one of them',
+      base: '# Red\n\n- apples from the old garden\n- cherries from the market\n\n# Blue\n\n- berries from the wood\n',
+      ours: '# Blue\n\n- berries from the wood\n\n# Fruit of all kinds\n\n- cherries from the market\n- apples from the old garden\n',
+      theirs:
+        '# Red\n\n- apples from the old garden\n- plums\n- cherries from the market\n\n# Blue\n\n- berries from the wood\n',
+      expected:
+        '# Blue\n\n- berries from the wood\n\n# Fruit of all kinds\n\n- cherries from the market\n- apples from the old garden\n- plums\n',
+      rules: ['moved'],
+    },
+    {
+      name: 'get the words that the other side added to them',
+      base: '# Red\n\n- apples from the old garden\n- cherries from the market\n\n# Blue\n\n- berries from the wood\n',
+      ours: '# Blue\n\n- berries from the wood\n\n# Fruit of all kinds\n\n- cherries from the market\n- apples from the old garden\n',
+      theirs:
+        '# Red\n\n- apples from the old garden, peeled\n- cherries from the market\n\n# Blue\n\n- berries from the wood\n',
+      expected:
+        '# Blue\n\n- berries from the wood\n\n# Fruit of all kinds\n\n- cherries from the market\n- apples from the old garden, peeled\n',
+      rules: ['moved'],
+    },
+    {
+      name: 'are not reworded there: the mover wrote the old words, too',
+      base: '# Red\n\n- apples from the old garden\n- cherries from the market\n\n# Blue\n\n- berries from the wood\n',
+      ours: '# Blue\n\n- berries from the wood\n\n# Fruit of all kinds\n\n- cherries from the market\n- apples from the old garden\n',
+      theirs:
+        '# Red\n\n- apples from the new garden\n- cherries from the market\n\n# Blue\n\n- berries from the wood\n',
+      expected: undefined,
+    },
+  ],
   'what counts as said twice': [
     {
       name: 'a short line that both sides added in different places is theirs and ours',
