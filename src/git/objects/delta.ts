@@ -15,6 +15,22 @@ export function deltaSizes(delta: Buffer): {
   return { baseSize: base.value, resultSize: result.value, at: result.at };
 }
 
+/** Only the second size, of a delta that lies in `data[from, to)`. @throws KbError E_CORRUPT */
+export function sizeOfResult(data: Buffer, from: number, to: number): number {
+  let at = from;
+  while (at < to && (data[at] as number) >= 0x80) at++;
+  // As many bytes as `readSize` takes.
+  if (at - from < 8) {
+    let value = 0;
+    for (let factor = 1, end = Math.min(to, at + 9); ++at < end; factor *= 128) {
+      const byte = data[at] as number;
+      value += (byte & 0x7f) * factor;
+      if (byte < 0x80) return value;
+    }
+  }
+  throw damaged('its sizes cannot be read');
+}
+
 /**
  * @param maxBytes the largest result that is made
  * @param into where it is made, if it is large enough; not within `base` or `delta`

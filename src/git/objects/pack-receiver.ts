@@ -1,4 +1,4 @@
-import { createHash, randomBytes, type Hash } from 'node:crypto';
+import crypto, { createHash, randomBytes, type Hash } from 'node:crypto';
 import { deflateSync } from 'node:zlib';
 import { asStorageError, removeFile, syncDirectory, writeFully } from '../../disk/durable.js';
 import type { Disk } from '../../disk/disk.js';
@@ -7,10 +7,11 @@ import type { Oid } from '../ids.js';
 import { atOnce, type Steps } from '../steps.js';
 import { verifyCommit, verifyTag } from './commit.js';
 import { crc32 } from './crc32.js';
-import { applyDelta, deltaSizes } from './delta.js';
+import { applyDelta, sizeOfResult } from './delta.js';
 import { createInflater } from './inflate.js';
 import type { ObjectLimits } from './limits.js';
 import { hashObject, objectPrefix, type GitObject, type ObjectSource, type ObjectType } from './object.js';
+import { makeObjectRing, MADE, type ObjectRing } from './object-ring.js';
 import { PackBytes } from './pack-bytes.js';
 import { encodeEntryHead, EntryHead, PACK_TYPES, REF_DELTA, TYPE_NUMBERS } from './pack-entry.js';
 import { encodePackIndex, readAt } from './pack-index.js';
@@ -172,6 +173,10 @@ class StreamingReceiver implements PackReceiver, SettledObjects {
   private blobHash: Hash | undefined;
   private bytes: PackBytes | undefined;
   private thread: SettlingThread | undefined;
+  /** What stays here beside a thread, so that both do the same in the same way; and where it is inflated. */
+  private ring: ObjectRing | undefined;
+  private smallEntry: Buffer = Buffer.alloc(0);
+  private isForRing = false;
   /** Where in the thread's memory the open entry is inflated; -1: it stays here. */
   private sendAt = -1;
   /** Of the open entry, a delta: the number of its base, or -1. */
@@ -372,8 +377,15 @@ class StreamingReceiver implements PackReceiver, SettledObjects {
       throw damaged(`${total} objects are over the limit of ${this.limits.maxPackObjects}`);
     const { secondThread, onObject } = this.options;
     if (secondThread !== undefined && onObject === undefined && total >= secondThread.fromObjects)
-      this.thread = secondThread.start(this);
+      this.shareWith(secondThread.start(this));
     return total;
+  }
+
+  private shareWith(thread: SettlingThread | undefined): void {
+    if (thread === undefined) return;
+    this.thread = thread;
+    this.ring = makeObjectRing(crypto, RECENT_BYTES, MOST_MADE_BYTES);
+    this.smallEntry = Buffer.allocUnsafeSlow(MOST_SENT_BYTES + 1);
   }
 
   private beginEntry(): void {
@@ -387,8 +399,11 @@ class StreamingReceiver implements PackReceiver, SettledObjects {
     this.blobHash = undefined;
     if (type === undefined) this.entryBase = this.findBase();
     this.sendAt = this.roomToSend(type);
+    this.isForRing = this.sendAt < 0 && this.goesToRing(type);
     if (this.sendAt >= 0) {
       this.inflater.begin(head.size, undefined, (this.thread as SettlingThread).memory, this.sendAt);
+    } else if (this.isForRing) {
+      this.inflater.begin(head.size, undefined, this.smallEntry);
     } else if (type === 'blob' && head.size > STREAM_BYTES) {
       const hash = createHash('sha1').update(objectPrefix('blob', head.size));
       this.blobHash = hash;
@@ -425,6 +440,13 @@ class StreamingReceiver implements PackReceiver, SettledObjects {
     return isSent ? thread.room(head.size) : -1;
   }
 
+  private goesToRing(type: ObjectType | undefined): boolean {
+    const { ring, table, head, entryBase } = this;
+    if (ring === undefined || head.size > MOST_SENT_BYTES) return false;
+    if (type !== undefined) return type !== 'tag';
+    return entryBase >= 0 && !table.isSent(entryBase) && table.isResolved(entryBase) && !this.recent.has(entryBase);
+  }
+
   /** One byte more than the object: see `Inflater.begin`. */
   private roomFor(type: ObjectType | undefined, size: number): Buffer {
     if (type !== undefined) return this.recent.room(size + 1);
@@ -438,6 +460,8 @@ class StreamingReceiver implements PackReceiver, SettledObjects {
     const type = PACK_TYPES[head.type];
     if (this.sendAt >= 0) {
       this.send(index, type);
+    } else if (this.isForRing) {
+      this.settleInRing(index, type);
     } else if (this.blobHash !== undefined) {
       table.resolve(index, TYPE_NUMBERS.blob, this.blobHash.digest('hex') as Oid);
     } else if (type !== undefined) {
@@ -476,13 +500,38 @@ class StreamingReceiver implements PackReceiver, SettledObjects {
       return;
     }
     table.setBase(index, base);
-    const delta = thread.memory.subarray(at, at + head.size);
     // Its base may have been taken back while it came in.
-    const isMadeThere = table.isResolved(base) && this.sizeOfResult(table.type(base), delta) <= MOST_MADE_BYTES;
-    if (!isMadeThere) return this.keepDelta(index, delta);
+    const isMadeThere =
+      table.isResolved(base) &&
+      this.sizeOfResult(table.type(base), thread.memory, at, at + head.size) <= MOST_MADE_BYTES;
+    if (!isMadeThere) return this.keepDelta(index, thread.memory.subarray(at, at + head.size));
     this.deepen(index);
     thread.add(index, table.typeNumber(base), base, head.size);
     table.send(index, table.typeNumber(base));
+  }
+
+  private settleInRing(index: number, type: ObjectType | undefined): void {
+    const { head, table, entryBase: base, smallEntry: data } = this;
+    const ring = this.ring as ObjectRing;
+    this.isForRing = false;
+    this.inflater.takeInto(data, 0);
+    let number = head.type;
+    let made: number = MADE.unmade;
+    if (type !== undefined) {
+      made = ring.whole(index, number, data, 0, head.size, table.ids, index * 20);
+    } else {
+      number = table.typeNumber(base);
+      table.setBase(index, base);
+      if (this.sizeOfResult(table.type(base), data, 0, head.size) <= MOST_MADE_BYTES) {
+        this.deepen(index);
+        made = ring.delta(index, number, base, data, 0, head.size, table.ids, index * 20);
+      }
+    }
+    if (made === MADE.unmade) return this.keepDelta(index, data.subarray(0, head.size));
+    table.resolveNamed(index, number);
+    if (made === MADE.named) return;
+    if (type === undefined) this.uncheckedDeltas.push(index);
+    else verify({ type, data: data.subarray(0, head.size) }, table.oid(index));
   }
 
   named(index: number, words: Uint32Array, at: number): void {
@@ -530,9 +579,9 @@ class StreamingReceiver implements PackReceiver, SettledObjects {
   }
 
   /** @throws KbError E_CORRUPT when it is over the limit */
-  private sizeOfResult(type: ObjectType, delta: Buffer): number {
+  private sizeOfResult(type: ObjectType, delta: Buffer, from = 0, to = delta.length): number {
     const limit = type === 'blob' ? this.limits.maxDeltaBytes : this.limits.maxStructuredBytes;
-    const { resultSize } = deltaSizes(delta);
+    const resultSize = sizeOfResult(delta, from, to);
     if (resultSize > limit) throw tooLarge(resultSize, limit);
     if (resultSize > this.largestBytes) this.largestBytes = resultSize;
     return resultSize;

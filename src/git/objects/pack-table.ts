@@ -61,6 +61,12 @@ export class PackTable implements PackedObjects {
     this.unresolved--;
   }
 
+  /** Where its id, which has been put into `ids` by now, and its type are known. */
+  resolveNamed(index: number, type: number): void {
+    this.types[index] = type;
+    this.unresolved--;
+  }
+
   unresolve(index: number): void {
     this.types[index] = 0;
     this.unresolved++;

@@ -21,6 +21,8 @@ import type { Worktree } from './worktree.js';
 
 /** From so many files on the second thread is worth its start. */
 const THREAD_FROM = 1000;
+/** Where nothing is received meanwhile: before it is up this one has written as many. */
+const THREAD_FROM_AT_END = 2000;
 /** Trees that came before the ones they are in, bytes. The rest of them is read from the store. */
 const MAX_UNPLACED_BYTES = 16 * 1024 * 1024;
 
@@ -179,7 +181,7 @@ export class FreshCheckout {
    */
   rest(objects: ObjectSource): Rest {
     for (let [oid] = this.awaited.keys(); oid !== undefined; [oid] = this.awaited.keys())
-      this.arrive(oid, readTree(objects, oid));
+      this.arrive(oid, readTree(objects, oid), THREAD_FROM_AT_END);
     if (this.isFolding) this.requireNoCollisions();
     return { files: this.files.count - this.files.leftOut - this.files.handedOver, missing: this.missing() };
   }
@@ -248,14 +250,14 @@ export class FreshCheckout {
     return folder;
   }
 
-  private arrive(oid: Oid, tree: Buffer): void {
+  private arrive(oid: Oid, tree: Buffer, threadFrom = THREAD_FROM): void {
     this.trees.set(oid, tree);
     const open = this.awaited.get(oid) ?? [];
     this.awaited.delete(oid);
     // No recursion: a tree may bring 2,000 folders in folders with it that came before it.
     for (let folder = open.pop(); folder !== undefined; folder = open.pop())
       this.open(folder, this.trees.get(folder.oid) as Buffer, open);
-    if (this.files.count >= THREAD_FROM) this.writer.speedUp();
+    if (this.files.count >= threadFrom) this.writer.speedUp();
   }
 
   private open(folder: Folder, tree: Buffer, open: Folder[]): void {

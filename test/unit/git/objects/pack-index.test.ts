@@ -58,6 +58,21 @@ describe('PackIndex', () => {
   });
 });
 
+it.each([2, 40, 64, 65, 3000])('encodePackIndex sorts %i ids that begin alike', (alike) => {
+  const begun = Buffer.from(ids);
+  for (let position = 0; position < alike; position++) begun.fill(Buffer.of(7, 8, 9), position * 20, position * 20 + 3);
+  const bytes = encodePackIndex({ count: COUNT, ids: begun, crcs, offsets }, Buffer.alloc(20));
+  const sorted = Array.from({ length: COUNT }, (_, position) => ({
+    id: begun.toString('hex', position * 20, position * 20 + 20),
+    crc: crcs[position],
+  })).sort((a, b) => (a.id < b.id ? -1 : 1));
+  for (const [rank, { id, crc }] of sorted.entries()) {
+    const at = 8 + 1024 + rank * 20;
+    expect(bytes.toString('hex', at, at + 20)).toBe(id);
+    expect(bytes.readUInt32BE(8 + 1024 + COUNT * 20 + rank * 4)).toBe(crc);
+  }
+});
+
 it('encodePackIndex refuses the same object twice', () => {
   const twice = { count: 2, ids: Buffer.alloc(40, 1), crcs: new Uint32Array(2), offsets: new Float64Array([12, 50]) };
   expect(() => encodePackIndex(twice, Buffer.alloc(20))).toThrow(/twice/);
