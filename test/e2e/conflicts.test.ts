@@ -2,7 +2,8 @@ import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { kb, kbOk } from '../support/kb.js';
-import { makeTemporaryDirectory } from '../support/native-git.js';
+import { git, makeTemporaryDirectory, nativeGit } from '../support/native-git.js';
+import { kbOnTerminal, pseudoTerminal } from '../support/pseudo-terminal.js';
 
 describe('kb conflicts and kb resolve', () => {
   let [one, other] = ['', ''];
@@ -71,4 +72,48 @@ describe('kb conflicts and kb resolve', () => {
     expect((await kb(other, ['resolve', '--ours', '--theirs'])).code).toBe(2);
     expect((await kb(other, ['resolve', 'note.md', '--all', '--ours'])).code).toBe(2);
   });
+
+  describe.skipIf(!pseudoTerminal.available || !nativeGit.available)(
+    'on a terminal (needs script of util-linux, and native git)',
+    () => {
+      const QUESTION = 'note.md (sync, overlap): take [o]urs, [t]heirs, [b]oth, or [e]dit? ';
+      const stateOf = (): string[] =>
+        [
+          ['status', '--porcelain=v2', '--branch'],
+          ['for-each-ref', '--format=%(objectname) %(refname)'],
+          ['ls-files', '--stage'],
+          ['ls-remote', 'origin'],
+        ].map((args) => git(other, args));
+
+      beforeEach(async () => {
+        await kb(other, ['sync']);
+      });
+
+      it.each([
+        ['b', 'both', 'a grey fox\na brown fox\n'],
+        ['THEIRS', 'theirs', 'a grey fox\n'],
+      ])('asks, and takes %s for an answer', async (answer, choice, expected) => {
+        const { code, screen } = await kbOnTerminal(other, ['resolve'], [[QUESTION, `${answer}\r`]]);
+        expect(code).toBe(0);
+        expect(screen).toContain(`note.md: ${choice}`);
+        expect(text()).toBe(expected);
+        expect(git(other, ['show', 'origin/main:note.md'])).toBe(expected);
+        expect(git(other, ['status', '--porcelain'])).toBe('');
+      });
+
+      it.each([
+        ['nothing', '\r', 2, 'was not said; nothing was changed'],
+        ['something else', 'x\r', 2, 'was not said; nothing was changed'],
+        ['Ctrl-C', '\x03', 130, 'interrupted'],
+        ['the end of the input', '\x04', 2, 'was not said; nothing was changed'],
+      ])('%s leaves everything as it was', async (_what, typed, expected, said) => {
+        const before = [...stateOf(), text()];
+        const { code, screen } = await kbOnTerminal(other, ['resolve'], [[QUESTION, typed]]);
+        expect(screen).toContain(said);
+        expect(code).toBe(expected);
+        expect([...stateOf(), text()]).toEqual(before);
+        expect((await kbOk(other, ['conflicts'])).stdout).toMatch(/^note\.md\tsync\toverlap/);
+      });
+    },
+  );
 });

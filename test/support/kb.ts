@@ -3,7 +3,8 @@ import { fileURLToPath } from 'node:url';
 import { join } from 'node:path';
 import { makeTemporaryDirectory } from './native-git.js';
 
-const entry = fileURLToPath(new URL('../../bin/run.js', import.meta.url));
+/** What is run for `kb`. */
+export const entry = fileURLToPath(new URL('../../bin/run.js', import.meta.url));
 
 export interface KbRun {
   readonly code: number | null;
