@@ -9,7 +9,7 @@ import { orderedUnion } from '../ordered-union.js';
 import { renamedByBoth, renamedByOne, type Values } from '../renamed-keys.js';
 import type { RuleChoice, RuleName } from '../rule-names.js';
 import { isSetKey } from '../yaml/value-lists.js';
-import { laterOf } from './later-value.js';
+import { isOfLatest, laterOf } from './later-value.js';
 
 /** Members that name an element of a list, if every element has one and no two share it. */
 const NAMES = ['id', 'uuid', 'key', 'name', 'slug', 'title', 'url', 'path'];
@@ -58,9 +58,11 @@ interface Place {
   readonly key: string;
   /** 0: in the outermost object. */
   readonly depth: number;
+  /** From which sides what is said of the latest thing has come, in the object that it stands in. */
+  readonly latest: Set<'ours' | 'theirs'>;
 }
 
-const ROOT: Place = { key: '', depth: -1 };
+const ROOT: Place = { key: '', depth: -1, latest: new Set() };
 
 class Merger {
   readonly rules = new Set<RuleName>(['json']);
@@ -81,11 +83,13 @@ class Merger {
     return this.mergeMembers(base?.node.kind === one.node.kind ? base : undefined, one, other, place);
   }
 
-  private later(base: Source | undefined, one: Source, other: Source, { key, depth }: Place): string | undefined {
+  private later(base: Source | undefined, one: Source, other: Source, place: Place): string | undefined {
+    const { key, depth, latest } = place;
     const [ours, theirs] = [textOf(one), textOf(other)];
     const was = base === undefined ? undefined : textOf(base);
     const later = laterOf({ key, base: was, ours, theirs, depth }, this.choice);
     if (later === undefined) return undefined;
+    if (isOfLatest(key) && latest.add(later.side).size > 1) return undefined;
     this.rules.add(later.rule);
     return later.side === 'ours' ? ours : theirs;
   }
@@ -99,10 +103,11 @@ class Merger {
     const order = this.isSwapped ? orderedUnion(b, y, x) : orderedUnion(b, x, y);
     if (order === undefined) return undefined;
     const members: Placed[] = [];
+    const latest = new Set<'ours' | 'theirs'>();
     for (const key of order) {
       const [was, mine, their] = [tables.base.get(key), tables.one.get(key), tables.other.get(key)];
       if (mine !== undefined && their !== undefined) {
-        const inner = { key: isList ? place.key : key, depth: place.depth + 1 };
+        const inner = { key: isList ? place.key : key, depth: place.depth + 1, latest };
         const value = this.merge(was?.source, mine.source, their.source, inner);
         if (value === undefined) return undefined;
         members.push({ index: mine.index, text: keyText(mine, their) + value });

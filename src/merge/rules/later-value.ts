@@ -12,6 +12,11 @@ export interface Contested {
   readonly depth: number;
 }
 
+/** `latest` and `latestReleaseDate` speak of one thing, which only one of the sides has seen: they come from one side. */
+export function isOfLatest(key: string): boolean {
+  return /^latest/i.test(key);
+}
+
 /** Which of two values is the later one, where that is a question with an answer. */
 export function laterOf(
   { key, base, ours, theirs, depth }: Contested,

@@ -1,5 +1,5 @@
 import type { RuleChoice, RuleName } from '../rule-names.js';
-import { laterOf } from '../rules/later-value.js';
+import { isOfLatest, laterOf } from '../rules/later-value.js';
 import { valueOf, type Entry } from './entries.js';
 import { scalarOf, valueKey, type Scalar } from './scalar.js';
 
@@ -36,9 +36,6 @@ export function mergeLine(
   return { text: line.head + line.value + sides[comment].line.comment + ending, rule: by };
 }
 
-/** `latest` and `latestReleaseDate` speak of one thing, which only one of the sides has seen. */
-const FAMILY = /^latest/i;
-
 /** Whether keys that speak of one latest thing would be taken from two sides. */
 export function mixesLatest(
   names: readonly string[],
@@ -46,16 +43,14 @@ export function mixesLatest(
   choice: RuleChoice,
   depth: number,
 ): boolean {
-  const sides = names
-    .filter((name) => FAMILY.test(name))
-    .map((name) => {
-      const { base, ours, theirs } = versionsOf(name);
-      const [o, t] = [ours, theirs].map((entry) => (entry === undefined ? undefined : readLine(entry)?.value));
-      if (o === undefined || t === undefined || valueKey(o) === valueKey(t)) return undefined;
-      const b = base === undefined ? undefined : readLine(base)?.value;
-      if (b === o || b === t) return undefined;
-      return laterOf({ key: name, base: b, ours: o, theirs: t, depth }, choice)?.side;
-    });
+  const sides = names.filter(isOfLatest).map((name) => {
+    const { base, ours, theirs } = versionsOf(name);
+    const [o, t] = [ours, theirs].map((entry) => (entry === undefined ? undefined : readLine(entry)?.value));
+    if (o === undefined || t === undefined || valueKey(o) === valueKey(t)) return undefined;
+    const b = base === undefined ? undefined : readLine(base)?.value;
+    if (b === o || b === t) return undefined;
+    return laterOf({ key: name, base: b, ours: o, theirs: t, depth }, choice)?.side;
+  });
   return new Set(sides.filter((side) => side !== undefined)).size > 1;
 }
 

@@ -68,6 +68,14 @@ const groups: Record<string, readonly Case[]> = {
       rules: ['json', 'newest-version'],
     },
     {
+      name: 'a version and its date from two sides, in JSON',
+      path: 'x.json',
+      base: '{"latest": "1.0.0", "latestDate": "2026-11-01"}\n',
+      ours: '{"latest": "1.2.0", "latestDate": "2026-11-02"}\n',
+      theirs: '{"latest": "1.1.0", "latestDate": "2026-11-03"}\n',
+      expected: undefined,
+    },
+    {
       name: 'a price',
       base: note('price: 1.20'),
       ours: note('price: 1.30'),
