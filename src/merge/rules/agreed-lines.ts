@@ -79,7 +79,10 @@ function leftBetween(
     const [mine, their] = [inOurs[at] ?? -1, inTheirs[at] ?? -1];
     const ourStretch = mine < 0 ? undefined : stretches.ours[mine];
     const theirStretch = their < 0 ? undefined : stretches.theirs[their];
-    if (ourStretch !== undefined && theirStretch !== undefined && ourStretch !== theirStretch) return undefined;
+    if (ourStretch !== undefined && theirStretch !== undefined && ourStretch !== theirStretch) {
+      if (/[\p{L}\p{N}]/u.test(line)) return undefined;
+      continue; // a blank line or a mark is no line that was moved
+    }
     let stretch = ourStretch ?? theirStretch ?? -1;
     if (mine < 0 && their < 0 && !isBlank(line)) {
       for (const lines of rivals) effort -= lines.length;

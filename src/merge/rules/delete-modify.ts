@@ -151,6 +151,8 @@ function deletingSide({ versions, base, ours, theirs }: Chunk): 'ours' | 'theirs
     const found = own.filter((line) => side.some((other) => likeness(line, other) >= SOMEWHAT_ALIKE));
     return found.length > own.length * MOST_ALIKE;
   };
+  // lines that are simply gone were deleted, whatever the other side made of them
+  if (isGone(ours) !== isGone(theirs)) return isGone(ours) ? 'ours' : 'theirs';
   const [mine, their] = [keeps(ours), keeps(theirs)];
   return mine === their ? undefined : mine ? 'theirs' : 'ours';
 }

@@ -15,9 +15,10 @@ export const wordlessEdits: ChunkRule = (chunk) => {
   if (isAddAdd || (kind !== 'markdown' && kind !== 'text') || touchesCode(chunk) || cutsFence(chunk)) return undefined;
   const [b, o, t] = [base, ours, theirs].map((lines) => tellingWords(lines.join('')));
   if (b === undefined || o === undefined || t === undefined || b.length === 0) return undefined;
-  // where every word is left, each mark has its place
-  if (isIncluded(t, o, b) && !isPartOf(b, o) && isWhole(chunk, 'theirs')) return withPrefixOf(base, theirs, ours);
-  return isIncluded(o, t, b) && !isPartOf(b, t) && isWhole(chunk, 'ours')
+  // lines that are gone whole are for `delete-modify`, which asks where they went; where every word is left, each mark has its place
+  if (t.length > 0 && isIncluded(t, o, b) && !isPartOf(b, o) && isWhole(chunk, 'theirs'))
+    return withPrefixOf(base, theirs, ours);
+  return o.length > 0 && isIncluded(o, t, b) && !isPartOf(b, t) && isWhole(chunk, 'ours')
     ? withPrefixOf(base, ours, theirs)
     : undefined;
 };

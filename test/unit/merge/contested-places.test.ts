@@ -135,6 +135,14 @@ const groups: Record<string, readonly Case[]> = {
   ],
   'what is kept of deleted text': [
     {
+      name: 'what the other side wrote instead, however little it is like it',
+      base: 'top\n\n- buoys of the north channel\n\nend\n',
+      ours: 'top\n\n- engines, oil and all other tools\n\nend\n',
+      theirs: 'top\n\nend\n',
+      expected: 'top\n\n- engines, oil and all other tools\n\nend\n',
+      rules: ['delete-modify'],
+    },
+    {
       name: 'the item that was edited, not its neighbours',
       base: 'top\n\n- buoys of the north channel\n- lights of the east pier\n- depth at the quay\n\nend\n',
       ours: 'top\n\nend\n',
