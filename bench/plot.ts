@@ -71,7 +71,9 @@ export function linePlot(options: {
     parts.push(text(at(x, value), area.bottom + 20, options.sayX(value), 'minor', 'middle'));
   }
   parts.push(`<line class="axis" x1="${area.left}" x2="${area.right}" y1="${area.bottom}" y2="${area.bottom}"/>`);
-  parts.push(text((area.left + area.right) / 2, area.bottom + 42, options.x, 'minor', 'middle'));
+  parts.push(
+    text((area.left + area.right) / 2, area.bottom + 42, `${options.x} (both scales logarithmic)`, 'minor', 'middle'),
+  );
   const ends: { y: number; line: Line }[] = [];
   for (const line of lines) {
     const points = [...line.points].sort((a, b) => a[0] - b[0]);
@@ -93,7 +95,7 @@ export function linePlot(options: {
   return svg(options.title, 385, parts);
 }
 
-/** Groups of bars, each with its figure, over a logarithmic scale. */
+/** Groups of bars, each with its figure, over a logarithmic scale, which is said and drawn: twice as long is not twice as much. */
 export function barPlot(options: {
   readonly title: string;
   readonly groups: readonly Bars[];
@@ -105,6 +107,13 @@ export function barPlot(options: {
   const [left, right, thick] = [290, WIDTH - 100, 16];
   const x = scale([...values, Math.min(...values) / 3], left, right, 0);
   const parts: string[] = [];
+  const marks = ticks(x);
+  const bottom = 44 + options.groups.reduce((height, { bars }) => height + bars.length * (thick + 2) + 12, 0);
+  for (const mark of marks) {
+    parts.push(`<line class="grid" x1="${at(x, mark)}" x2="${at(x, mark)}" y1="40" y2="${bottom - 4}"/>`);
+    parts.push(text(at(x, mark), bottom + 12, options.say(mark), 'minor', 'middle'));
+  }
+  parts.push(text((left + right) / 2, bottom + 32, 'logarithmic scale', 'minor', 'middle'));
   let y = 44;
   for (const { name, bars } of options.groups) {
     parts.push(text(12, y + 12, name, 'title', 'start'));
@@ -121,7 +130,7 @@ export function barPlot(options: {
     }
     y += 12;
   }
-  return svg(options.title, y, parts);
+  return svg(options.title, bottom + 44, parts);
 }
 
 interface Scale {

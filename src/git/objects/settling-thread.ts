@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os';
 import { Worker, type WorkerOptions } from 'node:worker_threads';
 import { makeObjectRing, MADE, type ObjectRing } from './object-ring.js';
 
-const BATCHES = 128;
+const BATCHES = 64;
 const BATCH_BYTES = 64 * 1024;
 /** Of one job before its data: number, type, number of the base or -1, bytes, what became of it, 5 words of its id. */
 const HEAD_WORDS = 10;
@@ -12,7 +12,7 @@ const MOST_MADE_BYTES = 256 * 1024;
 const RING_BYTES = 64 * 1024 * 1024;
 /** With fewer batches before it the thread has time for more; with more it is far behind. */
 const FEW_BATCHES = 4;
-const MANY_BATCHES = 112;
+const MANY_BATCHES = 24;
 /** Longest wait without a batch being done, which takes 2 ms; ms. */
 const PATIENCE_MS = 2000;
 
@@ -98,7 +98,7 @@ export class SettlingThread {
     return this.filled - Atomics.load(this.control, DONE) < FEW_BATCHES;
   }
 
-  /** Soon there would be no room for more. */
+  /** It has more before it than is worth waiting for in the end; and what belongs to what it has will come on top. */
   get isFarBehind(): boolean {
     return this.filled - Atomics.load(this.control, DONE) >= MANY_BATCHES;
   }
