@@ -206,6 +206,47 @@ describe('files that one of two clones has renamed', () => {
     expect(existsSync(join(other, 'draft.md'))).toBe(false);
   });
 
+  describe('renamed there, and its text contradicts the one here', () => {
+    const MINE = text({ 2: 'mine' });
+    const THEIRS = text({ 2: 'theirs' });
+
+    async function meet(): Promise<KbRun> {
+      move(one, 'draft.md', 'plan.md');
+      put(one, { 'plan.md': THEIRS });
+      await kbOk(one, ['sync']);
+      put(other, { 'draft.md': MINE });
+      return kb(other, ['sync', '--json']);
+    }
+
+    it('is a conflict under the new name; nothing here has changed', async () => {
+      expect((await meet()).code).toBe(5);
+      expect(read(other, 'draft.md')).toBe(MINE);
+      const listed = await kbOk(other, ['conflicts', '--json']);
+      expect(listed.json()).toMatchObject({ conflicts: [{ path: 'plan.md', from: 'draft.md', reason: 'overlap' }] });
+    });
+
+    it.each([
+      ['--ours', MINE],
+      ['--theirs', THEIRS],
+      ['--both', text({ 2: 'theirs\nmine' })],
+    ])('kb resolve plan.md %s', async (choice, expected) => {
+      await meet();
+      await kbOk(other, ['resolve', 'plan.md', choice]);
+      await requireSame();
+      expect(read(one, 'plan.md')).toBe(expected);
+      expect([existsSync(join(one, 'draft.md')), existsSync(join(other, 'draft.md'))]).toEqual([false, false]);
+    });
+
+    it('--on-conflict copy puts ours beside the new name', async () => {
+      await meet();
+      await kbOk(other, ['sync', '--on-conflict', 'copy']);
+      await requireSame();
+      expect(read(one, 'plan.md')).toBe(THEIRS);
+      const [copy = ''] = readdirSync(one).filter((name) => name.startsWith('plan (conflict'));
+      expect(read(one, copy)).toBe(MINE);
+    });
+  });
+
   describe('each by its own name', () => {
     async function meet(...args: string[]): Promise<KbRun> {
       move(one, 'draft.md', 'there.md');

@@ -124,6 +124,13 @@ describe.skipIf(!nativeGit.available)('renamed files (needs native git)', () => 
         [{ path: 'new/a.md', from: 'old/a.md' }],
       ],
       [
+        'a file that moved into a folder moves on with it, with an edit of it',
+        { ...movedFolder(BASE, 'old', 'new'), 'b.md': text('beech', EDIT) },
+        moved(BASE, 'b.md', 'old/b.md', text('beech', OTHER)),
+        moved(movedFolder(BASE, 'old', 'new'), 'b.md', 'new/b.md', text('beech', { ...EDIT, ...OTHER })),
+        [{ path: 'new/b.md', from: 'b.md' }],
+      ],
+      [
         'files of one name in two folders are told apart',
         moved(moved(BASE, 'notes/README.md', 'x/README.md'), 'old/README.md', 'y/README.md'),
         { ...BASE, 'notes/README.md': text('notes readme', EDIT), 'old/README.md': text('old readme', OTHER) },
@@ -184,6 +191,44 @@ describe.skipIf(!nativeGit.available)('renamed files (needs native git)', () => 
       expect(replayed.files['z.md']).toContain('an edit');
       expect(replayed.files['z.md']).toContain('more of it');
       expect(replayed.merged[0]).toMatchObject({ path: 'z.md', from: 'a.md' });
+    });
+
+    it('to a name that the other side gave to the same text, while it wrote something else into the old file', async () => {
+      const mine = text('apple', { 3: 'one' });
+      const editor = { ...BASE, 'a.md': text('apple', { 3: 'the other' }), 'z.md': mine };
+      // git (2.39) calls this clean, and what the other side wrote is gone.
+      const { replayed } = await meeting(moved(BASE, 'a.md', 'z.md', mine), editor);
+      expect(replayed.conflicts).toMatchObject([{ path: 'a.md' }]);
+    });
+
+    it('a folder, with most of its files in folders below: the new file goes where these went', async () => {
+      const deep = { 'old/deep/i.md': text('ivy'), 'old/deep/j.md': text('juniper') };
+      const start = { ...without(BASE, 'old/f.md', 'old/README.md'), ...deep };
+      const from = histories.grow([], start);
+      const renamer = moved(movedFolder(start, 'old/deep', 'new/deep'), 'old/e.md', 'else/e.md');
+      const [a, b] = [histories.grow([from], renamer), histories.grow([from], { ...start, 'old/h.md': text('hazel') })];
+      const [local, remote] = side === 'here' ? [a, b] : [b, a];
+      const made = await histories.kb(local, remote, from);
+      expect(made.files).toEqual({ ...renamer, 'new/h.md': text('hazel') });
+      expect(made.tree).toBe(histories.merge(local, remote));
+    });
+
+    it('a folder into another one, which the other side has moved: a new file is not sent after it', async () => {
+      const renamer = { ...movedFolder(BASE, 'notes', 'wise'), 'old/h.md': text('hazel') };
+      const { replayed, native } = await meeting(renamer, movedFolder(BASE, 'old', 'notes'));
+      expect(replayed.conflicts).toEqual([]);
+      expect(replayed.tree).toBe(native);
+      expect(replayed.files['old/h.md']).toBe(text('hazel'));
+    });
+
+    it('two folders to one place: new files of one name stay, each in its folder', async () => {
+      const start = without(BASE, 'old/README.md');
+      const from = histories.grow([], start);
+      const renamer = movedFolder(movedFolder(start, 'old', 'new'), 'notes', 'new');
+      const added = { 'old/h.md': text('hazel'), 'notes/h.md': text('holly') };
+      const [a, b] = [histories.grow([from], renamer), histories.grow([from], { ...start, ...added })];
+      const [local, remote] = side === 'here' ? [a, b] : [b, a];
+      expect((await histories.kb(local, remote, from)).files).toEqual({ ...renamer, ...added });
     });
 
     it('a folder whose files went to two places in equal parts: a new file stays', async () => {

@@ -139,7 +139,7 @@ interface Side {
   readonly changes: readonly TreeChange[];
   readonly renames: ReadonlyMap<RepoPath, Rename>;
   /** Where its folders went, as far as the other side has new files in them. */
-  readonly folders: Map<string, string>;
+  readonly folders: ReadonlyMap<string, string>;
 }
 
 class Carrier {
@@ -172,9 +172,6 @@ class Carrier {
     const theirs = needsRemote ? diffTrees(staged, base, onto) : [];
     const here = this.sideOf(changes, local, theirs, asked.goneHere);
     const there = this.sideOf(theirs, onto, asked.foldersThere ? changes : [], asked.goneThere);
-    for (const folder of here.folders.keys()) {
-      if (there.folders.delete(folder)) here.folders.delete(folder); // each its own way: nobody knows which
-    }
     const hereTo = this.followFolders(here, there.folders, (from, to, leaf) => this.moveOwn(from, to, leaf));
     const thereTo = this.followFolders(there, here.folders, (from, to, leaf) => this.moveTheirs(from, to, leaf));
     for (const path of [...new Set([...asked.goneHere, ...asked.goneThere])].sort())
