@@ -1,9 +1,11 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { entry, kbEnvironment } from './kb.js';
 
+const probe = spawnSync('script', ['--version'], { encoding: 'utf8' });
+
 /** util-linux's script(1) gives a command a terminal of its own: what is written to it is typed there. */
 export const pseudoTerminal = {
-  available: String(spawnSync('script', ['--version'], { encoding: 'utf8' }).stdout).includes('util-linux'),
+  available: probe.status === 0 && probe.stdout.includes('util-linux'),
 };
 
 export interface Typed {

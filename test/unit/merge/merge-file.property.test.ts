@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { parse as parseYaml } from 'yaml';
 import { mergeFile, type FileMerge } from '../../../src/merge/merge-file.js';
-import { RULES } from '../../../src/merge/rule-names.js';
+import { RULES, type RuleName } from '../../../src/merge/rule-names.js';
 
 const runs = (count: number): { numRuns: number } => ({ numRuns: Number(process.env['KB_TEST_RUNS'] ?? count) });
 
@@ -47,12 +48,151 @@ const versions = fc
     return { base: text(base), ours: text(apply(base, ours)), theirs: text(apply(base, theirs)), path };
   });
 
+/** A file of a kind that has a structure, and what two people did to it; all three versions are well formed. */
+interface Entry {
+  readonly name: string;
+  readonly text: string;
+  readonly done: boolean;
+}
+interface Shape {
+  readonly title: string;
+  readonly updated: string;
+  readonly version: string;
+  readonly tags: readonly string[];
+  readonly entries: readonly Entry[];
+}
+const name = fc.constantFrom('k1', 'k2', 'k3', 'k4', 'k5', 'k6');
+const entry: fc.Arbitrary<Entry> = fc.record({ name, text: sentence, done: fc.boolean() });
+const date = fc.integer({ min: 1, max: 9 }).map((day) => `2026-01-0${day}`);
+type Step = (shape: Shape) => Shape;
+const onEntry = (change: (one: Entry) => readonly Entry[]): fc.Arbitrary<Step> =>
+  fc.nat({ max: 5 }).map((at) => (shape) => ({
+    ...shape,
+    entries: shape.entries.flatMap((one, index) => (index === at ? change(one) : [one])),
+  }));
+const put: fc.Arbitrary<Step> = fc.tuple(entry, fc.nat({ max: 6 })).map(
+  ([one, at]) =>
+    (shape) =>
+      shape.entries.some((other) => other.name === one.name)
+        ? shape
+        : { ...shape, entries: [...shape.entries.slice(0, at), one, ...shape.entries.slice(at)] },
+);
+const step: fc.Arbitrary<Step> = fc.oneof(
+  put,
+  put,
+  sentence.chain((text) => onEntry((one) => [{ ...one, text }])),
+  sentence.chain((text) => onEntry((one) => [{ ...one, text: `${one.text} ${text}` }])),
+  onEntry((one) => [{ ...one, done: !one.done }]),
+  onEntry(() => []),
+  sentence.map((title): Step => (shape) => ({ ...shape, title })),
+  date.map((updated): Step => (shape) => ({ ...shape, updated })),
+  fc.nat({ max: 9 }).map((patch): Step => (shape) => ({ ...shape, version: `1.2.${patch}` })),
+  word.map((tag): Step => (shape) => ({ ...shape, tags: [...new Set([...shape.tags, tag])] })),
+);
+const matter = ({ title, updated, version, tags }: Shape): string =>
+  `title: ${title}\nupdated: ${updated}\nversion: ${version}\ntags:\n${tags.map((tag) => `  - ${tag}\n`).join('')}`;
+const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
+const WRITTEN: Readonly<Record<string, (shape: Shape) => string>> = {
+  'a.md': (shape) =>
+    `---\n${matter(shape)}---\n\n${shape.entries.map((one) => `- [${one.done ? 'x' : ' '}] ${one.name} ${one.text}\n`).join('')}`,
+  'table.md': ({ entries }) =>
+    `| name | text | done |\n| --- | --- | --- |\n${entries.map((one) => `| ${one.name} | ${one.text} | ${String(one.done)} |\n`).join('')}`,
+  'sections.md': ({ title, entries }) =>
+    `# ${title}\n${entries.map((one) => `\n## ${one.name}\n\n${one.text}\n`).join('')}`,
+  'a.txt': ({ entries }) => entries.map((one) => `${one.name} ${one.text}\n`).join(''),
+  'a.json': ({ entries, ...shape }) => json({ ...shape, ...Object.fromEntries(entries.map((one) => [one.name, one])) }),
+  'a.canvas': ({ entries }) =>
+    json({ nodes: entries.map(({ name: id, text }, at) => ({ id, type: 'text', text, x: at * 10 })), edges: [] }),
+  'a.yml': (shape) =>
+    `${matter(shape)}entries:\n${shape.entries.map((one) => `  ${one.name}:\n    text: ${one.text}\n    done: ${String(one.done)}\n`).join('')}`,
+  'a.csv': ({ entries }) =>
+    `name,text,done\n${entries.map((one) => `${one.name},${one.text},${String(one.done)}\n`).join('')}`,
+};
+const structured = fc
+  .record({
+    path: fc.constantFrom(...Object.keys(WRITTEN)),
+    base: fc.record({
+      title: sentence,
+      updated: date,
+      version: fc.constant('1.2.0'),
+      tags: fc.uniqueArray(word, { maxLength: 3 }),
+      entries: fc.uniqueArray(entry, { selector: (one) => one.name, maxLength: 5 }),
+    }),
+    ours: fc.array(step, { minLength: 1, maxLength: 3 }),
+    theirs: fc.array(step, { minLength: 1, maxLength: 3 }),
+  })
+  .map(({ path, base, ours, theirs }) => {
+    const text = (steps: readonly Step[]): Buffer =>
+      Buffer.from(WRITTEN[path]?.(steps.reduce((shape: Shape, change) => change(shape), base)) ?? '');
+    return { path, base: text([]), ours: text(ours), theirs: text(theirs) };
+  });
+/** Both add to one place of a list, each lines of the kind that it is made of; or one gives it other marks. */
+const LISTS: Readonly<Record<string, (text: string, at: number) => string>> = {
+  log: (text, at) => `- ${String(9 + at).padStart(2, '0')}:15 ${text}`,
+  references: (text, at) => `[${text.slice(0, 3)}${at}]: https://x.example/${at}`,
+  sorted: (text, at) => `- ${'abcdefghijklmno'.charAt(at)}${text}`,
+};
+const lists = fc
+  .record({
+    kind: fc.constantFrom(...Object.keys(LISTS)),
+    texts: fc.array(sentence, { minLength: 14, maxLength: 14 }),
+    marks: fc.boolean(),
+  })
+  .map(({ kind, texts, marks }) => {
+    const lines = texts.map((text, at) => LISTS[kind]?.(text, at) ?? '');
+    const at = (...places: number[]): string[] => places.map((place) => lines[place] ?? '');
+    const file = (of: readonly string[], mark = '-'): Buffer =>
+      Buffer.from(`# List\n\n${of.map((text) => `${text.replace(/^-/, mark)}\n`).join('')}`);
+    const base = at(0, 2, 4, 6, 12);
+    if (marks)
+      return {
+        path: 'a.md',
+        base: file(base),
+        ours: file(base, '*'),
+        theirs: file([...base.slice(0, 4), `${base[4] ?? ''} more`]),
+      };
+    const [first, second] = [at(0, 2, 4, 6, 7, 9, 12), at(0, 2, 4, 6, 8, 10, 12)];
+    if (kind === 'log') return { path: 'a.md', base: file(at(0)), ours: file(at(0, 8)), theirs: file(at(0, 7)) }; // too few to be sorted
+    return { path: 'a.md', base: file(base), ours: file(first), theirs: file(second) };
+  });
+const anyVersions = fc.oneof(
+  { weight: 4, arbitrary: versions },
+  { weight: 4, arbitrary: structured },
+  { weight: 1, arbitrary: lists },
+);
+/** The rules that these examples must reach, for what is said here to be said of them. */
+const REACHED: readonly RuleName[] = [
+  'same-change',
+  'white-space',
+  'superset',
+  'both-deleted',
+  'list-marks',
+  'front-matter',
+  'newest-date',
+  'newest-version',
+  'json',
+  'yaml',
+  'adjacent-edits',
+  'checkbox',
+  'words',
+  'cells',
+  'sorted-list',
+  'list-items',
+  'table-rows',
+  'link-references',
+  'log-entries',
+  'sections',
+  'paragraphs',
+  'moved',
+  'delete-modify',
+];
+
 const wordsOf = (data: Buffer): string[] => data.toString().match(/[\p{L}\p{N}_]+/gu) ?? [];
 const linesOf = (data: Buffer): string[] =>
   data
     .toString()
     .split('\n')
-    .map((text) => text.trim().replace(/\s+/g, ' '))
+    .map((text) => text.trim().replace(/\s+/g, ' ').replace(/,$/, '')) // of JSON, which member is the last says nothing
     .filter((text) => text !== '')
     .sort();
 const isMerged = (result: FileMerge): result is Extract<FileMerge, { kind: 'merged' }> => result.kind === 'merged';
@@ -60,7 +200,7 @@ const isMerged = (result: FileMerge): result is Extract<FileMerge, { kind: 'merg
 describe('mergeFile, whatever it is given', () => {
   it('takes the other side where one left the file alone', () => {
     fc.assert(
-      fc.property(versions, ({ base, ours, theirs, path }) => {
+      fc.property(anyVersions, ({ base, ours, theirs, path }) => {
         expect(mergeFile({ base, ours: base, theirs, path })).toMatchObject({ kind: 'merged', data: theirs });
         expect(mergeFile({ base, ours, theirs: base, path })).toMatchObject({ kind: 'merged', data: ours });
         expect(mergeFile({ base, ours, theirs: ours, path })).toMatchObject({ kind: 'merged', data: ours, rules: [] });
@@ -71,7 +211,7 @@ describe('mergeFile, whatever it is given', () => {
 
   it('has nothing left to do once it is done', () => {
     fc.assert(
-      fc.property(versions, ({ base, ours, theirs, path }) => {
+      fc.property(anyVersions, ({ base, ours, theirs, path }) => {
         const result = mergeFile({ base, ours, theirs, path });
         if (!isMerged(result)) return;
         // the merge base of the result and a side is that side
@@ -84,7 +224,7 @@ describe('mergeFile, whatever it is given', () => {
 
   it('says the same whoever merges, perhaps in another order', () => {
     fc.assert(
-      fc.property(versions, ({ base, ours, theirs, path }) => {
+      fc.property(anyVersions, ({ base, ours, theirs, path }) => {
         const [one, other] = [
           mergeFile({ base, ours, theirs, path }),
           mergeFile({ base, ours: theirs, theirs: ours, path }),
@@ -99,7 +239,7 @@ describe('mergeFile, whatever it is given', () => {
 
   it('loses no word that a side added and none that both kept, unless a rule that chooses is named', () => {
     fc.assert(
-      fc.property(versions, ({ base, ours, theirs, path }) => {
+      fc.property(anyVersions, ({ base, ours, theirs, path }) => {
         const result = mergeFile({ base, ours, theirs, path });
         if (!isMerged(result) || !result.rules.every((rule) => RULES[rule].lossless)) return;
         const [was, now] = [new Set(wordsOf(base)), new Set(wordsOf(result.data))];
@@ -116,7 +256,7 @@ describe('mergeFile, whatever it is given', () => {
 
   it('never puts a marker into a clean result, and brings both versions whole into the other one', () => {
     fc.assert(
-      fc.property(versions, ({ base, ours, theirs, path }) => {
+      fc.property(anyVersions, ({ base, ours, theirs, path }) => {
         const result = mergeFile({ base, ours, theirs, path });
         if (isMerged(result)) expect(result.data.toString()).not.toMatch(/^(<{7}|\|{7}|={7}|>{7})/m);
         else {
@@ -126,6 +266,30 @@ describe('mergeFile, whatever it is given', () => {
       }),
       runs(400),
     );
+  });
+
+  it('makes no unreadable file out of readable ones', () => {
+    fc.assert(
+      fc.property(structured, ({ base, ours, theirs, path }) => {
+        const result = mergeFile({ base, ours, theirs, path });
+        if (!isMerged(result) || result.rules.length === 0) return; // what git merges comes out as git has it
+        const text = result.data.toString();
+        if (/json|canvas/.test(path)) expect(() => void JSON.parse(text)).not.toThrow();
+        if (path === 'a.yml') expect(() => void parseYaml(text)).not.toThrow();
+        if (path === 'a.csv') for (const row of text.trimEnd().split('\n')) expect(row.split(',')).toHaveLength(3);
+        if (path === 'a.md') expect(text).toMatch(/^---\n(?:\S.*\n| {2}- .*\n)*---\n/);
+      }),
+      runs(400),
+    );
+  });
+
+  it('has examples for the rules: what none reaches is not tested', () => {
+    const used = new Set<string>();
+    for (const example of fc.sample(anyVersions, { numRuns: 4000, seed: 6 })) {
+      const result = mergeFile(example);
+      if (isMerged(result)) for (const rule of result.rules) used.add(rule);
+    }
+    expect(REACHED.filter((rule) => !used.has(rule))).toEqual([]);
   });
 
   it('takes any bytes', () => {
