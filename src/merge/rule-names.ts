@@ -19,7 +19,7 @@ export const RULES = {
   checkbox: { lossless: true, says: 'a task ticked by one side, reworded by the other' },
   words: { lossless: true, says: 'different words of one line of prose' },
   'wordless-edits': { lossless: true, says: 'one side changed only marks or took words away where the other rewrote' },
-  'same-words': { lossless: true, says: 'both sides wrote the same words with other punctuation' },
+  'same-words': { lossless: false, says: 'of the same words in two punctuations ours' },
   cells: { lossless: true, says: 'different cells of one table row' },
   'sorted-list': { lossless: true, says: 'entries added to a sorted list, each in its place' },
   'list-items': { lossless: true, says: 'list items added by both' },
