@@ -14,6 +14,8 @@ export interface Ground {
   readonly repository?: string;
 }
 
+const PULLED_FILES = 1000;
+
 /** kb's own share of an unmoved cycle, ms: the wall time of each run without what the server took. */
 export type OwnTime = (ms: number) => void;
 
@@ -68,6 +70,23 @@ export async function measureSyncOfAnEdit(ground: Ground): Promise<Row> {
   });
   arena.check();
   return comparison(ground, 'sync, one local edit', times);
+}
+
+/** Many notes that somebody else has changed; `git pull` beside it syncs no file of the work tree to the disk. */
+export async function measurePull(ground: Ground): Promise<Row> {
+  const { arena } = ground;
+  const times = await interleave(ground.runs, {
+    native: async () => {
+      await arena.changeRemote('native', PULLED_FILES);
+      return timed(arena.nativeSync());
+    },
+    kb: async () => {
+      await arena.changeRemote('kb', PULLED_FILES);
+      return timed(arena.kbSync());
+    },
+  });
+  arena.check();
+  return comparison(ground, `sync, ${PULLED_FILES.toLocaleString('en')} files changed on the remote`, times);
 }
 
 export async function measureStatus(ground: Ground): Promise<Row> {

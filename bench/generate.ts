@@ -122,6 +122,14 @@ export async function commitOnRemote(directory: string, number: number): Promise
   await finish(importer);
 }
 
+/** One commit more on the remote's branch that changes so many notes that are there. */
+export async function changeOnRemote(directory: string, number: number, paths: readonly string[]): Promise<void> {
+  const importer = startImport(directory);
+  await send(importer, commitHeader(1000 + number, `${paths.length} notes changed`, 'refs/heads/main^0'));
+  for (const path of paths) await send(importer, fileChange(path, `# Changed\n\nfor the ${number}. time: ${path}\n`));
+  await finish(importer);
+}
+
 type Importer = ChildProcessByStdio<Writable, null, null>;
 
 function startImport(directory: string, options: readonly string[] = []): Importer {

@@ -1,7 +1,7 @@
 import { appendFileSync, cpSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { commitOnRemote } from './generate.js';
+import { changeOnRemote, commitOnRemote } from './generate.js';
 import type { GitServer } from './git-server.js';
 import { porcelain } from './isomorphic.js';
 import { timed, type Program } from './measure.js';
@@ -167,6 +167,19 @@ export class Arena {
   async moveRemote(whose: Contestant): Promise<void> {
     this.edits += 1;
     await commitOnRemote(this.bare(whose), this.edits);
+  }
+
+  /** Somebody else's commit that changes many of the notes that came with the clone. */
+  async changeRemote(whose: Contestant, count: number): Promise<void> {
+    this.edits += 1;
+    const tracked = native(this.bare(whose), ['ls-tree', '-r', '-z', '--name-only', 'main'])
+      .split('\0')
+      .filter(isGiven);
+    const notes = tracked.filter((path) => path.endsWith('.md'));
+    // from all folders alike
+    const changed = notes.filter((_, at) => at % Math.max(1, Math.floor(notes.length / count)) === 0).slice(0, count);
+    if (changed.length < count) throw new Error(`this repository has less than ${count} *.md files`);
+    await changeOnRemote(this.bare(whose), this.edits, changed);
   }
 
   /**

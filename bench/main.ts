@@ -10,6 +10,7 @@ import {
   measureIdleSync,
   measureMemory,
   measurePorcelain,
+  measurePull,
   measureStatus,
   measureSyncOfAnEdit,
   type Ground,
@@ -32,6 +33,7 @@ const SCENARIOS = [
   'cycle',
   'latency',
   'sync',
+  'pull',
   'status',
   'requests',
   'memory',
@@ -50,6 +52,7 @@ const USAGE = `Measures kb side by side with native git; isomorphic-git's porcel
   --rounds 1                     rounds of "contention", which runs native git for two minutes each; it and
                                  "behind-run" are measured in the smallest KB only
   --latency 40                   ms added to each request in the scenario "latency"
+  --contention 40,150            ms added to each request in the scenario "contention": both, or one of them
   --seed 1                       of the generated content
   --reuse DIR                    generated KBs are taken from there, and left there for the next time
   --keep                         leave everything where it is
@@ -65,6 +68,7 @@ const { values } = parseArgs({
     runs: { type: 'string', default: '7' },
     rounds: { type: 'string', default: '1' },
     latency: { type: 'string', default: '40' },
+    contention: { type: 'string', default: CONTENTION.map(({ latencyMs }) => latencyMs).join(',') },
     seed: { type: 'string', default: '1' },
     reuse: { type: 'string' },
     keep: { type: 'boolean', default: false },
@@ -78,6 +82,7 @@ const seed = Number(values.seed);
 const latencyMs = Number(values.latency);
 const sizes = wordsOf(values.sizes).map(Number);
 const wanted = new Set(wordsOf(values.scenario).map(asScenario));
+const contended = wordsOf(values.contention).map(asContention);
 const rows: Row[] = [];
 const porcelain: PorcelainRow[] = [];
 const loads: Loads[] = [];
@@ -186,6 +191,7 @@ async function measureOn(ground: Ground, nodeStart?: number): Promise<void> {
     push(await measureIdleSync(ground, latencyMs));
     push(await measureSyncOfAnEdit(ground));
   }
+  if (wanted.has('pull') && files > 1000) push(await measurePull(ground));
   if (wanted.has('status')) push(await measureStatus(ground));
   if (wanted.has('requests') && ground.repository === undefined) push(...(await countRequests(ground)));
   if (wanted.has('memory') && ground.repository === undefined) push(measureMemory(ground));
@@ -195,7 +201,7 @@ async function measureOn(ground: Ground, nodeStart?: number): Promise<void> {
 /** Many writers on one clone; in one KB only, because it is the writers that count here. */
 async function measureMany(arena: Arena, server: GitServer): Promise<void> {
   if (wanted.has('contention')) {
-    for (const limits of CONTENTION) push(...(await measureContention(arena, server, Number(values.rounds), limits)));
+    for (const limits of contended) push(...(await measureContention(arena, server, Number(values.rounds), limits)));
   }
   if (wanted.has('behind-run')) {
     const { row, batchSizes } = await measureBehindRun(arena, server);
@@ -224,6 +230,12 @@ function asScenario(name: string): Scenario {
   const scenario = SCENARIOS.find((known) => known === name);
   if (scenario === undefined) throw new Error(`unknown scenario ${JSON.stringify(name)}\n${USAGE}`);
   return scenario;
+}
+
+function asContention(latency: string): (typeof CONTENTION)[number] {
+  const limits = CONTENTION.find(({ latencyMs }) => latencyMs === Number(latency));
+  if (limits === undefined) throw new Error(`there are no limits for contention at ${latency} ms\n${USAGE}`);
+  return limits;
 }
 
 function kindOf(word: string, generated: Generated): Kind {
