@@ -13,6 +13,7 @@ import { cells } from './rules/cells.js';
 import { checkbox } from './rules/checkbox.js';
 import { deleteModify } from './rules/delete-modify.js';
 import { filledFields } from './rules/filled-fields.js';
+import { newestDateField, newestVersionField } from './rules/later-field.js';
 import { listMarks } from './rules/list-marks.js';
 import { sameChange } from './rules/same-change.js';
 import { sameWords } from './rules/same-words.js';
@@ -42,6 +43,8 @@ const CHUNK_RULES: readonly { readonly name: RuleName; readonly rule: ChunkRule 
   { name: 'superset', rule: superset },
   { name: 'both-deleted', rule: bothDeleted },
   { name: 'filled-fields', rule: filledFields },
+  { name: 'newest-date', rule: newestDateField },
+  { name: 'newest-version', rule: newestVersionField },
   { name: 'superset', rule: supersetInLine },
   { name: 'checkbox', rule: checkbox },
   { name: 'cells', rule: cells },

@@ -10,12 +10,14 @@ import { contains } from './rules/superset.js';
  */
 const TOKEN =
   /`[^`\n]*`|\s+|v?\d+(?:[.,:/-]\d+){0,8}(?![\p{L}\p{N}_])|[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}\p{Script=Thai}]|[\p{L}\p{N}\p{M}_]+(?:['’-][\p{L}\p{N}\p{M}_]+)*|[^]/gu;
+/** The same, with runs of code cut, too: for comparing. */
+const CUT_TOKEN = new RegExp(TOKEN.source.slice(TOKEN.source.indexOf('|') + 1), TOKEN.flags);
 
 /** A line longer than this is not cut into words: the time would grow with the square of what differs. */
 const LONGEST_LINE = 64 * 1024;
 
-export function tokensOf(text: string): string[] | undefined {
-  return text.length > LONGEST_LINE ? undefined : (text.match(TOKEN) ?? []);
+export function tokensOf(text: string, token = TOKEN): string[] | undefined {
+  return text.length > LONGEST_LINE ? undefined : (text.match(token) ?? []);
 }
 
 /** A side that kept less than this has written another sentence; then the other one must have kept every word. */
@@ -90,7 +92,7 @@ export function mergeWords(
  * so it holds for code, too, where a mark is a word.
  */
 export function largerEdit(base: string, ours: string, theirs: string): 'ours' | 'theirs' | undefined {
-  const [b, o, t] = [base, ours, theirs].map((line) => tokensOf(line.trimEnd()));
+  const [b, o, t] = [base, ours, theirs].map((line) => tokensOf(line.trimEnd(), CUT_TOKEN));
   if (b === undefined || o === undefined || t === undefined) return undefined;
   const ids = new KeyIds();
   const [bIds, oIds, tIds] = [ids.of(b), ids.of(o), ids.of(t)];
