@@ -99,6 +99,11 @@ export class Batch {
     return [...this.items, ...this.elsewhere].find((item) => this.isOwn(item))?.entry.branch;
   }
 
+  /** The holder's own note is among those that go out now. */
+  get hasOwn(): boolean {
+    return this.items.some((item) => this.isOwn(item));
+  }
+
   /**
    * Turns to the notes for another branch, and takes nothing more along.
    *

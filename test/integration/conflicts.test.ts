@@ -10,6 +10,7 @@ import { findProblems, readStatus } from '../../src/kb/status.js';
 import { problemsOf } from '../support/crash-invariants.js';
 import {
   LINES,
+  note,
   pushFromElsewhere,
   siteAt,
   startKb,
@@ -272,6 +273,29 @@ describe.skipIf(!nativeGit.available)('conflicts and what is decided about them 
     expect(onRemote('diary.md')).toBe(line3('four'));
     expect(onRemote('two.md')).toBe('two');
     expect(git(site.remote, ['log', '--format=%s', 'main'])).toContain('Local three');
+    expectSettled();
+  });
+
+  it('a note behind a conflict of older local commits is kept as one more of them, and goes out when they do', async () => {
+    write(site.kb, { 'log.md': 'log\n' });
+    await syncOnce(worldOf(site));
+    write(site.kb, { 'diary.md': line3('ours') });
+    git(site.kb, ['commit', '-qam', 'Local']);
+    pushFromElsewhere(site, (work) => write(work, { 'diary.md': line3('theirs'), 'log.md': 'log\ntheirs\n' }));
+    const append = { kind: 'append', path: 'log.md' } as const;
+    for (const text of ['first', 'second']) {
+      const error: unknown = await note(worldOf(site), { text, target: append }).catch((thrown: unknown) => thrown);
+      if (!isKbError(error, 'E_CONFLICT')) throw error;
+      const { saved } = error.details;
+      expect(error.message).toContain(`saved locally as ${String(saved).slice(0, 10)}`);
+      expect(git(site.kb, ['rev-parse', 'HEAD']).trim()).toBe(saved);
+    }
+    expect(here('log.md')).toBe('log\n- 03:04 first\n- 03:04 second\n');
+    expect((await listed()).map(({ path }) => path)).toEqual(['diary.md']);
+    expect(git(site.kb, ['status', '--porcelain'])).toBe('');
+    await resolve('ours');
+    expect(onRemote('diary.md')).toBe(line3('ours'));
+    for (const text of ['first', 'second', 'theirs']) expect(onRemote('log.md').split(text)).toHaveLength(2);
     expectSettled();
   });
 
