@@ -49,7 +49,7 @@ function openCache(program) {
   const home = XDG_CACHE_HOME || HOME || USERPROFILE;
   if (!home || !isAbsolute(home)) return undefined;
   const directory = join(XDG_CACHE_HOME || join(home, '.cache'), 'kb', 'compiled');
-  const command = /^[a-z]{1,20}$/.test(argv[0] ?? '') ? argv[0] : 'none';
+  const command = /^[a-z][a-z-]{0,19}$/.test(argv[0] ?? '') ? argv[0] : 'none';
   try {
     if (process.getuid !== undefined && statSync(home).uid !== process.getuid()) return undefined;
     const { size, mtimeMs } = statSync(program);

@@ -92,6 +92,9 @@ export function mergeWords(
  * so it holds for code, too, where a mark is a word.
  */
 export function largerEdit(base: string, ours: string, theirs: string): 'ours' | 'theirs' | undefined {
+  const [mine, their] = [changedSpan(base, ours), changedSpan(base, theirs)];
+  // each did something where the other did nothing
+  if (mine.end < their.start || their.end < mine.start) return undefined;
   const [b, o, t] = [base, ours, theirs].map((line) => tokensOf(line.trimEnd(), CUT_TOKEN));
   if (b === undefined || o === undefined || t === undefined) return undefined;
   const ids = new KeyIds();
@@ -114,6 +117,19 @@ export function largerEdit(base: string, ours: string, theirs: string): 'ours' |
     isTheirs &&= mine.length > 0 && contains(their, mine, was);
   }
   return isOurs ? 'ours' : isTheirs ? 'theirs' : undefined;
+}
+
+/** The part of `base` outside of which `side` is the same. */
+function changedSpan(base: string, side: string): { readonly start: number; readonly end: number } {
+  const most = Math.min(base.length, side.length);
+  let [start, behind] = [0, 0];
+  while (start < most && base.charCodeAt(start) === side.charCodeAt(start)) start++;
+  while (
+    behind < most - start &&
+    base.charCodeAt(base.length - 1 - behind) === side.charCodeAt(side.length - 1 - behind)
+  )
+    behind++;
+  return { start, end: base.length - behind };
 }
 
 /** Whether both words between which something was put were replaced by the other side: then its place is gone. */
