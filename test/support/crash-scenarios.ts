@@ -1,6 +1,6 @@
 import { chmodSync, mkdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
-import { isKbError } from '../../src/errors.js';
+import { isKbError, KbError } from '../../src/errors.js';
 import { initKb } from '../../src/kb/init.js';
 import { resolveConflicts } from '../../src/kb/resolve.js';
 import { switchBranch } from '../../src/kb/switch.js';
@@ -60,6 +60,8 @@ async function syncAndDecide(world: Surroundings): Promise<void> {
     await syncOnce(world);
   } catch (error) {
     if (!isKbError(error, 'E_CONFLICT')) throw error;
+    // That the disk was too full to write it down is said by a warning; until the next sync there is nothing to decide.
+    if (error.details['ref'] === undefined) throw new KbError('E_STORAGE', 'not written down', { cause: error });
     await withKb(world, (kb) =>
       resolveConflicts(kb, {
         all: true,
