@@ -8,7 +8,8 @@ import type { RepoPath } from '../git/paths.js';
 import type { Verdict } from './conflicts/decide.js';
 import type { Sides as Versions } from './conflicts/record.js';
 import type { MergeContents } from './merge-contents.js';
-import { hasFileAbove, isNoFolder, mergeLeaf, sameLeaf } from './merge-leaf.js';
+import { hasFileAbove, isNoFolder, mergeLeaf } from './merge-leaf.js';
+import { sameLeaf } from './run/snapshot.js';
 import type { Carried, CarryRenames, Contest } from './renames/carry.js';
 
 export interface Conflict {

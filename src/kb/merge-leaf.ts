@@ -1,6 +1,6 @@
 import type { Oid } from '../git/ids.js';
 import type { StagedObjects } from '../git/objects/staged.js';
-import { findEntry, TREE_MODE, type FileMode, type Leaf, type TreeEntry } from '../git/objects/tree.js';
+import { findEntry, TREE_MODE, type Leaf, type TreeEntry } from '../git/objects/tree.js';
 import type { RepoPath } from '../git/paths.js';
 import type { MergeContents } from './merge-contents.js';
 
@@ -24,8 +24,7 @@ export function mergeLeaf(
   merge: MergeContents,
 ): LeafMerge {
   if (remote === undefined) return { reason: 'deleted_remotely' };
-  if (!isRegular(remote.mode) || !isRegular(local.mode) || (before !== undefined && !isRegular(before.mode)))
-    return { reason: 'type' };
+  if (!isFile(remote) || !isFile(local) || (before !== undefined && !isFile(before))) return { reason: 'type' };
   const mode = local.mode === before?.mode ? remote.mode : local.mode;
   if (remote.oid === local.oid || before?.oid === remote.oid) return { leaf: { mode, oid: local.oid }, rules: [] };
   if (before?.oid === local.oid) return { leaf: { mode, oid: remote.oid }, rules: [] };
@@ -50,10 +49,6 @@ export function isNoFolder(entry: TreeEntry | undefined): entry is TreeEntry {
   return entry !== undefined && entry.mode !== TREE_MODE;
 }
 
-export function sameLeaf(a: Leaf | undefined, b: Leaf | undefined): boolean {
-  return a?.oid === b?.oid && a?.mode === b?.mode;
-}
-
-function isRegular(mode: FileMode): boolean {
+export function isFile({ mode }: Pick<Leaf, 'mode'>): boolean {
   return mode === 0o100644 || mode === 0o100755;
 }

@@ -1,11 +1,11 @@
 import { isKbError, KbError } from '../errors.js';
-import { asOid, asRefName, type Oid } from '../git/ids.js';
+import { asOid, type Oid } from '../git/ids.js';
 import { formatSignature, readCommit } from '../git/objects/commit.js';
 import type { RepoPath } from '../git/paths.js';
 import { printable } from '../printable.js';
 import { treeOf } from './advance.js';
 import { recordEditConflict } from './conflicts/of-edit.js';
-import { nameOfVersion, readRecords, removeRecord } from './conflicts/record.js';
+import { keepRecordAside, nameOfVersion, readRecords, removeRecord } from './conflicts/record.js';
 import type { NoteEntry } from './note-entry.js';
 import { replacementText } from './note-plan.js';
 import type { Kb } from './open.js';
@@ -56,9 +56,7 @@ export function settleRefusedReplacements(kb: Kb, { note, identities }: NoteEntr
     if (kind !== 'edit' || file?.path !== path || file.reason !== REASON) continue;
     if (readCommit(kb.objects, commit).committer.email !== identities.committer.email) continue;
     const who = formatSignature(identities.committer);
-    const moment = new Date(kb.surroundings.clock.wall()).toISOString().replace(/[:.]/g, '-');
-    const name = asRefName(`refs/kb/backup/${moment}-${commit.slice(0, 8)}`);
-    kb.refs.update({ name, to: commit, message: 'kb note: replaced again', who });
+    keepRecordAside(kb, { commit }, { message: 'kb note: replaced again', who });
     removeRecord(kb, { ref, commit }, who);
   }
 }

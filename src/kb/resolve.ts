@@ -1,7 +1,7 @@
 import { posix } from 'node:path';
 import { resolveIdentity, type Identities } from '../config/identity.js';
 import { isKbError, KbError } from '../errors.js';
-import { asRefName, shortName, type Oid } from '../git/ids.js';
+import { shortName, type Oid } from '../git/ids.js';
 import { formatSignature } from '../git/objects/commit.js';
 import type { Leaf } from '../git/objects/tree.js';
 import { editTree } from '../git/objects/tree-edit.js';
@@ -16,6 +16,7 @@ import { carryOut, stretchesOf } from './conflicts/decide.js';
 import { findConflicts, type OpenConflict } from './conflicts/list.js';
 import {
   readRecord,
+  keepRecordAside,
   removeRecord,
   sameVersions,
   writeRecord,
@@ -309,11 +310,9 @@ class Bringer {
   }
 
   /** What gives way stays reachable by name, as with `kb sync --on-conflict theirs`. */
-  private keepAside({ commit }: ConflictRecord): void {
+  private keepAside(record: ConflictRecord): void {
     const { kb } = this;
-    const moment = new Date(kb.surroundings.clock.wall()).toISOString().replace(/[:.]/g, '-');
-    const name = asRefName(`refs/kb/backup/${moment}-${commit.slice(0, 8)}`);
-    kb.refs.update({ name, to: commit, message: 'kb resolve: what gave way', who: this.identity().who });
+    const name = keepRecordAside(kb, record, { message: 'kb resolve: what gave way', who: this.identity().who });
     kb.surroundings.report({ kind: 'warning', text: `your version gave way to theirs; it is kept as ${name}` });
   }
 

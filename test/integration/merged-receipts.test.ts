@@ -2,12 +2,20 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { editFile } from '../../src/kb/edit.js';
-import { addNote, type NoteRequest, type NoteResult } from '../../src/kb/note.js';
+import { type NoteRequest, type NoteResult } from '../../src/kb/note.js';
 import { listSaved, restoreSaved } from '../../src/kb/restore.js';
 import { sync } from '../../src/kb/sync.js';
 import { switchBranch } from '../../src/kb/switch.js';
 import { expectSound } from '../support/agree.js';
-import { NOW, pushFromElsewhere, syncOnce, withKb, worldOf, write, type Site } from '../support/crash-site.js';
+import {
+  receiptOfNote,
+  pushFromElsewhere,
+  syncOnce,
+  withKb,
+  worldOf,
+  write,
+  type Site,
+} from '../support/crash-site.js';
 import { git, nativeGit } from '../support/native-git.js';
 import { makeRunSite, runFailing, runScript } from '../support/run-site.js';
 
@@ -20,20 +28,7 @@ const MERGED = [{ path: 'page.md', rules: RULES }];
 describe.skipIf(!nativeGit.available)('what a receipt says was merged (needs native git)', () => {
   let site: Site;
   const note = (over: Partial<NoteRequest>): Promise<NoteResult> =>
-    withKb(worldOf(site), (kb) =>
-      addNote(kb, {
-        text: 'text',
-        target: { kind: 'new' },
-        tags: [],
-        properties: [],
-        frontmatter: true,
-        now: NOW,
-        settings: kb.settings,
-        push: true,
-        pull: true,
-        ...over,
-      }),
-    );
+    receiptOfNote(worldOf(site), { text: 'text', ...over });
   const commitHere = (): void => {
     write(site.kb, { 'page.md': page('2026-02-01', 'ours') });
     git(site.kb, ['commit', '-q', '-am', 'Ours']);

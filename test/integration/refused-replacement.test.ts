@@ -1,10 +1,18 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { KbError } from '../../src/errors.js';
 import { findConflicts } from '../../src/kb/conflicts/list.js';
-import { addNote, type NoteRequest, type NoteResult } from '../../src/kb/note.js';
+import { type NoteRequest, type NoteResult } from '../../src/kb/note.js';
 import { resolveConflicts } from '../../src/kb/resolve.js';
 import { expectSound } from '../support/agree.js';
-import { NOW, pushFromElsewhere, syncOnce, withKb, worldOf, write, type Site } from '../support/crash-site.js';
+import {
+  receiptOfNote,
+  pushFromElsewhere,
+  syncOnce,
+  withKb,
+  worldOf,
+  write,
+  type Site,
+} from '../support/crash-site.js';
 import { git, nativeGit } from '../support/native-git.js';
 import { makeRunSite } from '../support/run-site.js';
 
@@ -13,20 +21,7 @@ describe.skipIf(!nativeGit.available)('a replacement that is refused (needs nati
   let seen: string;
   const inKb = (...args: string[]): string => git(site.kb, args).trim();
   const replace = (text: string, over: Partial<NoteRequest> = {}, ifMatch = seen): Promise<NoteResult> =>
-    withKb(worldOf(site), (kb) =>
-      addNote(kb, {
-        text,
-        target: { kind: 'replace', path: 'inbox/one.md', ifMatch },
-        tags: [],
-        properties: [],
-        frontmatter: true,
-        now: NOW,
-        settings: kb.settings,
-        push: true,
-        pull: true,
-        ...over,
-      }),
-    );
+    receiptOfNote(worldOf(site), { text, target: { kind: 'replace', path: 'inbox/one.md', ifMatch }, ...over });
   const refused = (text: string, over: Partial<NoteRequest> = {}, ifMatch = seen): Promise<KbError> =>
     replace(text, over, ifMatch).then(
       () => Promise.reject(new Error('it was written')),
@@ -90,19 +85,8 @@ describe.skipIf(!nativeGit.available)('a replacement that is refused (needs nati
     const { details } = await refused('typed');
     const record = inKb('rev-parse', String(details['ref']));
     const ben = worldOf(site, { env: { GIT_COMMITTER_EMAIL: 'ben@example.com', GIT_COMMITTER_NAME: 'Ben' } });
-    await withKb(ben, (kb) =>
-      addNote(kb, {
-        text: 'of ben',
-        target: { kind: 'replace', path: 'inbox/one.md', ifMatch: seen },
-        tags: [],
-        properties: [],
-        frontmatter: true,
-        now: NOW,
-        settings: kb.settings,
-        push: true,
-        pull: true,
-      }),
-    ).catch(() => undefined);
+    const target = { kind: 'replace', path: 'inbox/one.md', ifMatch: seen } as const;
+    await receiptOfNote(ben, { text: 'of ben', target }).catch(() => undefined);
     expect(await conflicts()).toEqual(['edit inbox/one.md', 'edit inbox/one.md']);
     await replace('typed again', {}, inKb('rev-parse', 'HEAD:inbox/one.md'));
     expect(await conflicts()).toEqual(['edit inbox/one.md']);

@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { addNote, type NoteRequest } from '../../src/kb/note.js';
+import { addNote, type NoteRequest, type NoteResult } from '../../src/kb/note.js';
 import { openKb, type Kb } from '../../src/kb/open.js';
 import { surroundings, type Surroundings } from '../../src/kb/surroundings.js';
 import { sync, type SyncRequest } from '../../src/kb/sync.js';
@@ -46,7 +46,14 @@ export async function syncOnce(world: Surroundings, request: Partial<SyncRequest
 }
 
 export async function note(world: Surroundings, over: Partial<NoteRequest> & Pick<NoteRequest, 'text'>): Promise<void> {
-  await withKb(world, (kb) =>
+  await receiptOfNote(world, over);
+}
+
+export function receiptOfNote(
+  world: Surroundings,
+  over: Partial<NoteRequest> & Pick<NoteRequest, 'text'>,
+): Promise<NoteResult> {
+  return withKb(world, (kb) =>
     addNote(kb, {
       target: { kind: 'new' },
       tags: [],

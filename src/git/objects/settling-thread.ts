@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { Worker, type WorkerOptions } from 'node:worker_threads';
+import { monotonicMs } from '../../monotonic.js';
 import { makeObjectRing, MADE, type ObjectRing } from './object-ring.js';
 
 const BATCHES = 64;
@@ -138,10 +139,10 @@ export class SettlingThread {
   /** Until all that was added is told of; with pauses where the caller likes. */
   *finish(): Generator<undefined, void, undefined> {
     this.flush();
-    for (let since = performance.now(); this.collected < this.filled && !this.isLost;) {
+    for (let since = monotonicMs(); this.collected < this.filled && !this.isLost;) {
       const before = this.collected;
       this.collect();
-      if (this.collected > before) since = performance.now();
+      if (this.collected > before) since = monotonicMs();
       else this.waitForOne(since);
       yield;
     }
@@ -167,7 +168,7 @@ export class SettlingThread {
   }
 
   private waitForFree(): void {
-    for (const since = performance.now(); this.filled - this.collected === BATCHES && !this.isLost;) {
+    for (const since = monotonicMs(); this.filled - this.collected === BATCHES && !this.isLost;) {
       this.collect();
       if (this.filled - this.collected === BATCHES) this.waitForOne(since);
     }
@@ -175,7 +176,7 @@ export class SettlingThread {
 
   /** @param since when there was nothing to collect for the first time, ms */
   private waitForOne(since: number): void {
-    if (this.isDead || performance.now() - since > PATIENCE_MS) this.lose();
+    if (this.isDead || monotonicMs() - since > PATIENCE_MS) this.lose();
     else Atomics.wait(this.control, DONE, this.collected, 5);
   }
 

@@ -179,6 +179,18 @@ export function removeRecord(kb: Kb, { ref, commit }: Pick<ConflictRecord, 'ref'
   kb.refs.update({ name: ref, to: null, expected: commit, message: 'kb: resolved', who });
 }
 
+/** A name under which a record stays reachable once it is no open conflict any more. */
+export function keepRecordAside(
+  kb: Kb,
+  { commit }: Pick<ConflictRecord, 'commit'>,
+  { message, who }: { readonly message: string; readonly who: string },
+): RefName {
+  const moment = new Date(kb.surroundings.clock.wall()).toISOString().replace(/[:.]/g, '-');
+  const name = asRefName(`refs/kb/backup/${moment}-${commit.slice(0, 8)}`);
+  kb.refs.update({ name, to: commit, message, who });
+  return name;
+}
+
 export function sameVersions(a: Sides, b: Sides): boolean {
   return a.path === b.path && SIDES.every((side) => sameLeaf(a[side], b[side]));
 }

@@ -5,8 +5,10 @@ import { diffTrees, type TreeChange } from '../../git/objects/tree-diff.js';
 import { editTree } from '../../git/objects/tree-edit.js';
 import type { RepoPath } from '../../git/paths.js';
 import type { MergeContents } from '../merge-contents.js';
-import { isNoFolder, mergeLeaf, sameLeaf } from '../merge-leaf.js';
-import { findRenames, folderOf, isFile, type Rename } from './find-renames.js';
+import { folderOf } from '../../git/worktree/folders.js';
+import { isFile, isNoFolder, mergeLeaf } from '../merge-leaf.js';
+import { sameLeaf } from '../run/snapshot.js';
+import { findRenames, type Rename } from './find-renames.js';
 import { KnownPieces } from './known-pieces.js';
 import { movedFolders, movedPath, type FolderWeight } from './moved-folders.js';
 

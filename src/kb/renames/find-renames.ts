@@ -1,3 +1,5 @@
+import { isFile } from '../merge-leaf.js';
+import { folderOf } from '../../git/worktree/folders.js';
 import { posix } from 'node:path';
 import type { Oid } from '../../git/ids.js';
 import type { Leaf } from '../../git/objects/tree.js';
@@ -219,16 +221,6 @@ function mostFrequent(counts: ReadonlyMap<string, number>): string {
   let [best, most] = ['', 0];
   for (const [value, count] of counts) if (count > most) [best, most] = [value, count];
   return best;
-}
-
-/** The folder that a path is in; '' is the root. */
-export function folderOf(path: string): string {
-  const slash = path.lastIndexOf('/');
-  return slash < 0 ? '' : path.slice(0, slash);
-}
-
-export function isFile({ mode }: Leaf): boolean {
-  return mode === 0o100644 || mode === 0o100755;
 }
 
 function isSameKind(a: Leaf, b: Leaf): boolean {

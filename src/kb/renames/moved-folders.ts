@@ -1,4 +1,5 @@
-import { folderOf, type Rename } from './find-renames.js';
+import { folderOf } from '../../git/worktree/folders.js';
+import type { Rename } from './find-renames.js';
 
 /** How a folder that one side has no more counts where files of the other side look for their new place. */
 export type FolderWeight =

@@ -1,3 +1,4 @@
+import { isFile } from '../merge-leaf.js';
 import { basename } from 'node:path/posix';
 import type { Oid } from '../../git/ids.js';
 import type { FileStat, GitIndex } from '../../git/index/index-file.js';
@@ -171,10 +172,6 @@ function mergeLeaves(
   if (merged.kind === 'conflict') return undefined;
   const mode = other.mode === base?.mode ? one.mode : other.mode;
   return { mode, oid: staged.add('blob', merged.data) };
-}
-
-function isFile({ mode }: Leaf): boolean {
-  return mode === 0o100644 || mode === 0o100755;
 }
 
 /**

@@ -105,6 +105,7 @@ export function leafAt(source: ObjectSource, tree: Oid, path: RepoPath): Leaf | 
   return entry === undefined || entry.mode === TREE_MODE ? null : { mode: entry.mode, oid: entry.oid };
 }
 
-export function sameLeaf(a: Leaf | null, b: Leaf | null): boolean {
+/** null, undefined: no file */
+export function sameLeaf(a: Leaf | null | undefined, b: Leaf | null | undefined): boolean {
   return a?.oid === b?.oid && a?.mode === b?.mode;
 }
