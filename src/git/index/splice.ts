@@ -152,9 +152,11 @@ interface Insertion {
 function encodeAll(insertions: readonly Insertion[]): EntryTable {
   const total = insertions.reduce((sum, { path, entry }) => sum + entryLength(encodePath(path), entry), 0);
   const bytes = Buffer.alloc(total);
-  let at = 0;
-  for (const { path, entry } of insertions) at = encodeEntry(bytes, at, encodePath(path), entry);
-  return EntryTable.scan(bytes, 0, insertions.length, total);
+  const offsets = new Uint32Array(insertions.length + 1);
+  insertions.forEach(({ path, entry }, ordinal) => {
+    offsets[ordinal + 1] = encodeEntry(bytes, offsets[ordinal] as number, encodePath(path), entry);
+  });
+  return EntryTable.laidOut(bytes, offsets);
 }
 
 /** What is kept of `old`, and between it the additions, each before the entry that it was sorted before. */
