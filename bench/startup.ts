@@ -105,7 +105,7 @@ export async function measureLoads(arena: Arena, directory: string, runs: number
       besideNodeMs: median(times.kb) - median(times.node),
       ...evaluated(coverage),
       builtins,
-      compiledKb: Math.round(sizeOfFiles(compiled) / 1024),
+      compiledKb: Math.round(sizeOfFiles(compiled) / 2 / 1024), // each file holds it twice
     });
   }
   return loads;
@@ -125,7 +125,8 @@ function evaluated(directory: string): Pick<Loads, 'sources' | 'packages'> {
     const { result } = JSON.parse(readFileSync(join(directory, name), 'utf8')) as Coverage;
     for (const { functions } of result.filter(({ url }) => isProgram(url))) {
       for (const { functionName, ranges } of functions) {
-        if (/^(src|node_modules)\//.test(functionName) && (ranges[0]?.count ?? 0) > 0) files.add(functionName);
+        const file = pathOf(functionName);
+        if (/^(src|node_modules)\//.test(file) && (ranges[0]?.count ?? 0) > 0) files.add(file);
       }
     }
   }
@@ -136,9 +137,14 @@ function evaluated(directory: string): Pick<Loads, 'sources' | 'packages'> {
   };
 }
 
+/** What scripts/named-wrappers.mjs makes a name of, but for dots. */
+function pathOf(wrapper: string): string {
+  return wrapper.replaceAll('$a', '@').replaceAll('$_', '-').replaceAll('$', '/');
+}
+
 /** The program alone: of the children that a command starts, only those that are kb as well. */
 function isProgram(url: string): boolean {
-  return url.endsWith('/dist/program/kb.cjs') && url.includes(KB_PROGRAM.replace('/bin/run.js', ''));
+  return /\/dist\/program\/\w+\.cjs$/.test(url) && url.includes(KB_PROGRAM.replace('/bin/run.js', ''));
 }
 
 function sizeOfFiles(directory: string): number {

@@ -9,7 +9,8 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
-import { fetchBuiltins } from './builtins.mjs';
+import { fetchBuiltins, lateBuiltins } from './builtins.mjs';
+import { namedWrappers } from './named-wrappers.mjs';
 import { lazyOclif, RARE_PACKAGES } from './oclif-lazy.mjs';
 import { thirdPartyNotices } from './third-party.mjs';
 
@@ -87,20 +88,36 @@ const requireFromPackage = {
   },
 };
 
-/** Each command by its name, to be imported when it is called for. */
-const commandTable = {
+/** Each of these commands by its name, to be imported when it is called for. */
+const commandTable = (names) => ({
   name: 'command-table',
   setup({ onResolve, onLoad }) {
     onResolve({ filter: /^kb:commands$/ }, () => ({ path: 'kb:commands', namespace: 'commands' }));
     onLoad({ filter: /.*/, namespace: 'commands' }, () => ({
-      contents: `export const commands = {${commands.map((name) => `${JSON.stringify(name.replaceAll('/', ':'))}: () => import('./src/commands/${name}.ts')`).join(',')}};`,
+      contents: `export const commands = {${names.map((name) => `${JSON.stringify(name.replaceAll('/', ':'))}: () => import('./src/commands/${name}.ts')`).join(',')}};`,
       resolveDir: root,
     }));
   },
-};
+});
 
 // yaml as ES modules: of a CommonJS package that is imported when needed, splitting would leave a default export only
 const alias = { yaml: join(root, 'node_modules/yaml/browser/index.js') };
+
+/** Run by bin/run.js. */
+const asScript = {
+  format: 'cjs',
+  supported: { 'dynamic-import': false }, // a script that is run by hand can only `require`
+  // The function that bin/run.js calls it with, so that it need not copy the file to wrap it.
+  banner: { js: '(function (exports, require, module, __filename, __dirname) {' },
+  footer: { js: '})' },
+};
+
+/** Remotes that are never asked ahead. */
+const onlyHttp = {
+  name: 'only-http',
+  setup: ({ onResolve }) =>
+    onResolve({ filter: /\/(local|ssh)-remote\.js$/ }, ({ path }) => ({ path, external: true })),
+};
 
 const main = await build({
   ...common,
@@ -113,24 +130,36 @@ const main = await build({
   plugins: [plainFs, noSignalHooks, fetchBuiltins()],
 });
 
-const program = await build({
-  ...common,
-  stdin: {
-    contents: `import { start as startWith } from './src/cli/start.ts';
+/** @param name of the file, without its ending */
+const buildProgram = (name, names) =>
+  build({
+    ...common,
+    stdin: {
+      contents: `import { start as startWith } from './src/cli/start.ts';
       import { commands } from 'kb:commands';
-      export const start = (root) => startWith(root, { commands });
+      export const start = (root, question) => startWith(root, { commands, question });
       export const hasCommand = (name) => Object.hasOwn(commands, name);`,
-    resolveDir: root,
-  },
-  outfile: 'dist/program/kb.cjs',
-  format: 'cjs',
-  supported: { 'dynamic-import': false }, // a script that is run by hand can only `require`
-  // The function that bin/run.js calls it with, so that it need not copy the file to wrap it.
-  banner: { js: '(function (exports, require, module, __filename, __dirname) {' },
-  footer: { js: '})' },
-  external: ['typescript'], // oclif would transpile a plugin's sources with it; kb has no plugins
-  alias: { ...alias, 'graceful-fs': 'node:fs' }, // as plainFs
-  plugins: [noSignalHooks, givenColours, onDemand, requireFromPackage, commandTable, lazyOclif()],
+      resolveDir: root,
+    },
+    outfile: `dist/program/${name}.cjs`,
+    ...asScript,
+    external: ['typescript'], // oclif would transpile a plugin's sources with it; kb has no plugins
+    alias: { ...alias, 'graceful-fs': 'node:fs' }, // as plainFs
+    plugins: [
+      lateBuiltins('node:crypto'),
+      ...[noSignalHooks, givenColours, onDemand, requireFromPackage, commandTable(names), lazyOclif(), namedWrappers()],
+    ],
+  });
+
+const program = await buildProgram('kb', commands);
+// The command that is started most often, and waited for: what other commands are made of costs its start 2 ms.
+const note = await buildProgram('note', ['note']);
+const question = await build({
+  ...common,
+  entryPoints: ['src/cli/ask-first.ts'],
+  outfile: 'dist/program/ask.cjs',
+  ...asScript,
+  plugins: [lateBuiltins('node:crypto', 'node:zlib'), onlyHttp, namedWrappers()],
 });
 
 const vendor = await build({
@@ -144,7 +173,7 @@ const vendor = await build({
   format: 'cjs',
 });
 
-const metafiles = [main.metafile, program.metafile, vendor.metafile];
+const metafiles = [main, program, note, question, vendor].map(({ metafile }) => metafile);
 checkNothingIsMissing(main.metafile);
 checkWhatStartsLoad(program.metafile);
 writeFileSync(join(out, 'THIRD-PARTY-NOTICES.txt'), thirdPartyNotices(metafiles, root));

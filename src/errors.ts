@@ -76,6 +76,11 @@ export interface KbErrorOptions {
   readonly exitCode?: number;
 }
 
+/** Tells a KbError of any copy of this module: what asks the remote first is a program by itself (src/cli/ask-first.ts). */
+const IS_KB_ERROR = Symbol.for('@kb-cli/kb: KbError');
+
+const SECRETS = Symbol.for('@kb-cli/kb: secrets');
+
 /** What happened and why (`message`), and what to type next (`hint`). Secrets are taken out when it is made. */
 export class KbError extends Error {
   override readonly name = 'KbError';
@@ -84,6 +89,13 @@ export class KbError extends Error {
   readonly retryable: boolean;
   readonly exitCode: number;
   readonly details: ErrorDetails;
+  /** @internal */
+  readonly [IS_KB_ERROR] = true;
+
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    if (this !== KbError) return Function.prototype[Symbol.hasInstance].call(this, value);
+    return typeof value === 'object' && value !== null && IS_KB_ERROR in value;
+  }
 
   constructor(code: ErrorCode, message: string, options: KbErrorOptions = {}) {
     super(redact(message), options.cause === undefined ? undefined : { cause: options.cause });
@@ -99,7 +111,12 @@ export function isKbError(error: unknown, code?: ErrorCode): error is KbError {
   return error instanceof KbError && (code === undefined || error.code === code);
 }
 
-const secrets = new Set<string>();
+/**
+ * One set for all copies of this module in the process: who reads a token and who makes the error that could carry it
+ * may be different ones.
+ */
+const shared = globalThis as unknown as { [SECRETS]: Set<string> | undefined };
+const secrets = (shared[SECRETS] ??= new Set<string>());
 
 /**
  * Names a value that must never be printed. Whoever reads a token calls this before using it: an error

@@ -15,7 +15,8 @@ export {
 export { withLock, type LockedKb, type LockOptions, type LockWait } from './kb/with-lock.js';
 export type { CallOptions, HostOptions } from './kb/library-call.js';
 export { surroundings, type Clock, type Report, type Surroundings } from './kb/surroundings.js';
-export { openKb, openKbAt, type Kb, type OpenRequest } from './kb/open.js';
+export type { OpenRequest } from './kb/ground.js';
+export { openKb, openKbAt, type Kb } from './kb/open.js';
 export { cloneKb, type CloneRequest, type CloneResult } from './kb/clone.js';
 export { initKb, type InitRequest, type InitResult } from './kb/init.js';
 export { addNote, previewNote, type NoteRequest, type NoteResult } from './kb/note.js';

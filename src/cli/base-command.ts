@@ -3,11 +3,12 @@ import { programDisk } from '../disk/disk.js';
 import { isKbError } from '../errors.js';
 import { printable } from '../printable.js';
 import { surroundings, type Ask, type Surroundings } from '../kb/surroundings.js';
-import type { OpenRequest } from '../kb/open.js';
+import type { OpenRequest } from '../kb/ground.js';
 import { asCliError } from './as-cli-error.js';
 import { renderError } from './render-error.js';
 import { abortOnSignals } from './signals.js';
-import { mayAsk, Terminal } from './terminal.js';
+import { mayAsk } from './may-ask.js';
+import { Terminal } from './terminal.js';
 
 export type GlobalFlags = Interfaces.InferredFlags<typeof KbCommand.baseFlags>;
 

@@ -1,5 +1,6 @@
 import { Config, run, type Command, type Interfaces } from '@oclif/core';
 import { nodeDisk } from '../disk/disk.js';
+import type { FirstQuestion } from '../kb/ask-ahead.js';
 import { KbError } from '../errors.js';
 import { printable } from '../printable.js';
 import { runAfterResult } from './after-result.js';
@@ -12,13 +13,15 @@ import { Terminal } from './terminal.js';
 export type CommandTable = Readonly<Record<string, () => Promise<{ readonly default: LoadedCommand }>>>;
 
 /** A command that shows what oclif knows of all commands says so; all others start without that. */
-type LoadedCommand = typeof Command & { readonly needsLoadedConfig?: boolean };
+type LoadedCommand = typeof Command & { readonly needsLoadedConfig?: boolean; question?: FirstQuestion | undefined };
 
 /** oclif's options, with the package that kb was started from. */
 type StartedFrom = Interfaces.Options & { readonly pjson: Interfaces.PJSON };
 
 export interface StartOptions {
   readonly commands: CommandTable;
+  /** What `kb note` asks first, asked by bin/run.js before this program was loaded. */
+  readonly question?: FirstQuestion | undefined;
   /** oclif as it is published, from the sources: it insists on a configuration that was loaded. */
   readonly isUnbundled?: boolean;
 }
@@ -48,7 +51,7 @@ export async function start(root: string, options: StartOptions): Promise<void> 
     const command = findCommand(options.commands, name);
     // Help, and finding out what an unknown word means, is oclif's: from its manifest, without any command.
     if (command === undefined || asksForHelp(rest)) await run(argv, load);
-    else await runCommand(await command(), name, rest, load, options.isUnbundled ?? false);
+    else await runCommand(await command(), name, rest, load, options);
   } catch (error) {
     const exitCode = exitCodeOfExit(error);
     process.exitCode = exitCode ?? report(await asKbError(error, argv, load), argv);
@@ -100,10 +103,12 @@ async function runCommand(
   name: string,
   argv: string[],
   load: StartedFrom,
-  isUnbundled: boolean,
+  { isUnbundled, question }: StartOptions,
 ): Promise<void> {
   Class.id = name;
-  const config = isUnbundled || Class.needsLoadedConfig === true ? await Config.load(load) : unloadedConfig(load);
+  Class.question = question;
+  const config =
+    isUnbundled === true || Class.needsLoadedConfig === true ? await Config.load(load) : unloadedConfig(load);
   // The base class is abstract; what the table holds is not.
   await (Class as typeof Command & { run(argv: string[], config: Config): Promise<unknown> }).run(argv, config);
 }

@@ -7,6 +7,7 @@ import { formatDuration } from '../cli/format.js';
 import { readNoteTarget } from '../cli/note-target.js';
 import { tellMerged } from '../cli/tell-merged.js';
 import { isKbError } from '../errors.js';
+import type { FirstQuestion } from '../kb/ask-ahead.js';
 import { addNote, previewNote, type NoteResult } from '../kb/note.js';
 import { requireValidId } from '../kb/note-id.js';
 import { localTime } from '../kb/notes/date-format.js';
@@ -81,6 +82,9 @@ export default class Note extends KbCommand {
     'lock-timeout': lockTimeoutFlag,
   };
 
+  /** What was asked of the remote before this program was loaded. */
+  static question: FirstQuestion | undefined;
+
   private copy: EditorCopy | undefined;
 
   async run(): Promise<object> {
@@ -118,14 +122,15 @@ export default class Note extends KbCommand {
       }
       return { dryRun: true, path, content };
     }
-    const result = await addNote(kb, {
+    const edit = {
       ...request,
       // No pull means no network, so a push is out of the question as well.
       push: flags.push && flags.pull,
       pull: flags.pull,
       ...(flags.message === undefined ? {} : { message: flags.message }),
       ...(flags.id === undefined ? {} : { id: flags.id }),
-    });
+    };
+    const result = await addNote(kb, edit, Note.question);
     this.copy?.discard();
     collectGarbageLater(kb);
     this.terminal.done();

@@ -18,8 +18,15 @@ export interface LockMarks {
   readonly word: string;
 }
 
-export function lockMarksOf(gitDir: string, word: string): LockMarks {
-  return { directory: join(gitDir, 'kb', 'locks'), word };
+/** @param word gives the process's word; asked for with the first lock: who takes none need not know it */
+export function lockMarksOf(gitDir: string, word: () => string): LockMarks {
+  let known: string | undefined;
+  return {
+    directory: join(gitDir, 'kb', 'locks'),
+    get word() {
+      return (known ??= word());
+    },
+  };
 }
 
 /** A name in the marks' directory that no other lock uses. */
@@ -37,7 +44,7 @@ export function newMark({ directory, word }: LockMarks): string {
  * @returns their paths, relative to `gitDir`
  */
 export function sweepDeadLocks(disk: Disk, gitDir: string, isDead: (word: string) => boolean, word: string): string[] {
-  const mine = lockMarksOf(gitDir, word);
+  const mine = lockMarksOf(gitDir, () => word);
   const dead = namesIn(disk, mine.directory).filter((name) => isDead(name.slice(0, name.lastIndexOf('~'))));
   const claimed = dead
     .map((name) => claim(disk, join(mine.directory, name), mine))

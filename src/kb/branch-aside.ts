@@ -1,5 +1,6 @@
 import { asRefName, shortName, type Oid, type RefName } from '../git/ids.js';
-import { upstreamOf, type CheckedOutBranch, type Kb, type Upstream } from './open.js';
+import type { CheckedOutBranch, Kb } from './open.js';
+import { upstreamOf, type Upstream } from './upstream.js';
 import { requireNotElsewhere } from './other-worktree.js';
 
 /**

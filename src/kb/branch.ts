@@ -1,7 +1,8 @@
 import { shortName, type Oid, type RefName } from '../git/ids.js';
 import { readCommit } from '../git/objects/commit.js';
 import { compareWithTracking } from './ahead-behind.js';
-import { upstreamOf, type Kb } from './open.js';
+import type { Kb } from './open.js';
+import { upstreamOf } from './upstream.js';
 
 export interface BranchInfo {
   /** `main`; of a remote's branch `origin/main`. */

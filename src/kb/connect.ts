@@ -6,12 +6,13 @@ import { deadWordProbe, processWord } from '../lock/process-word.js';
 import type { Remote } from '../remote/remote.js';
 import { openRemote, type RemoteOptions } from '../remote/open.js';
 import { parseRemoteUrl, type RemoteUrl } from '../remote/url.js';
-import type { Kb, Upstream } from './open.js';
+import type { Ground } from './ground.js';
+import type { Upstream } from './upstream.js';
 import { sshSettings } from './ssh-settings.js';
 import type { Surroundings } from './surroundings.js';
 
 /** Opens the KB's remote with the settings' timeouts. No request is made yet. */
-export async function connect(kb: Kb, upstream: Upstream): Promise<Remote> {
+export async function connect(kb: Ground, upstream: Upstream): Promise<Remote> {
   const { gitConfig, settings } = kb;
   const { remoteName } = upstream;
   const insecure = isInsecure(kb, remoteName);
@@ -28,12 +29,12 @@ export async function connect(kb: Kb, upstream: Upstream): Promise<Remote> {
 }
 
 /** An address of a remote taken apart, with the credentials that the environment has for it. @throws KbError as parseRemoteUrl */
-export function addressOf(kb: Kb, remoteName: string, address: string): RemoteUrl {
+export function addressOf(kb: Ground, remoteName: string, address: string): RemoteUrl {
   return withOwnCredentials(parseRemoteUrl(address, { cwd: kb.root, insecure: isInsecure(kb, remoteName) }), kb);
 }
 
 /** The user has allowed credentials over plain http. */
-export function isInsecure({ gitConfig }: Pick<Kb, 'gitConfig'>, remoteName: string): boolean {
+export function isInsecure({ gitConfig }: Pick<Ground, 'gitConfig'>, remoteName: string): boolean {
   return gitConfig.getBoolean(`remote.${remoteName}.kbinsecure`, false);
 }
 
@@ -48,7 +49,7 @@ export function remoteOptions(
   surroundings: Surroundings,
   { gitConfig, settings, remoteName }: RemoteConfiguration,
 ): Omit<RemoteOptions, 'timeoutMs'> {
-  const { disk, env, identity, signal, ask, report } = surroundings;
+  const { disk, env, signal, ask, report } = surroundings;
   const home = homeDirectory(env);
   return {
     disk,
@@ -67,7 +68,10 @@ export function remoteOptions(
     tokenHost: tokenHostOf(settings, gitConfig),
     // The user's own configuration only: a KB must not vouch for its remote.
     safeDirectories: () => GitConfig.load({ disk, env, home }).getAll('safe.directory'),
-    process: { word: processWord(identity), isDead: deadWordProbe(disk, identity) },
+    process: () => {
+      const { identity } = surroundings;
+      return { word: processWord(identity), isDead: deadWordProbe(disk, identity) };
+    },
     ...(signal === undefined ? {} : { signal }),
   };
 }
@@ -90,7 +94,7 @@ function tokenHostOf(settings: Settings, gitConfig: () => GitConfig): string | u
 /** `KB_GIT_REPO_URL` may carry the credentials that were taken out of the URL when it was cloned. */
 export function withOwnCredentials(
   url: RemoteUrl,
-  { gitConfig, settings, root }: Pick<Kb, 'gitConfig' | 'settings' | 'root'>,
+  { gitConfig, settings, root }: Pick<Ground, 'gitConfig' | 'settings' | 'root'>,
 ): RemoteUrl {
   if (url.kind !== 'http' || url.credentials !== undefined || settings.repoUrl === undefined) return url;
   const { href, credentials } = parseRemoteUrl(insteadOf(gitConfig, settings.repoUrl), { cwd: root, insecure: true });

@@ -13,6 +13,7 @@ import { RefMoved } from '../git/refs/refs.js';
 import type { RepoPath } from '../git/paths.js';
 import { advance, removeJournal, treeOf, writeJournal } from './advance.js';
 import type { ConflictPolicy, MergedFile, Settled } from './apply-changes.js';
+import type { FirstQuestion } from './ask-ahead.js';
 import { branchAside, startAsLastSeen } from './branch-aside.js';
 import { goesOutWith, switchedAway, type Batch } from './batch.js';
 import { ALL_AT_ONCE } from './deepen.js';
@@ -33,7 +34,8 @@ import { bringChangedLargeFiles, type LfsRemote } from './lfs/bring.js';
 import { leftOutFiles } from './lfs/left-out.js';
 import { lfsRemoteOf } from './lfs/kb-remote.js';
 import { mend } from './mend.js';
-import { checkedOutBranch, optional, upstreamOf, type CheckedOutBranch, type Kb, type Upstream } from './open.js';
+import { checkedOutBranch, optional, type CheckedOutBranch, type Kb } from './open.js';
+import { upstreamOf, type Upstream } from './upstream.js';
 import { requireFreeIndex, requireNothingInTheWay, requireSafeState } from './safe-state.js';
 
 /** Edits that lie uncommitted in the work tree, made a commit on top of the local branch. */
@@ -77,6 +79,8 @@ export interface CyclePlan {
    * Called again, from scratch, whenever the remote turns out to have moved: an append stays an append.
    */
   readonly edit?: (tip: Tip, identities: Identities) => Promise<Oid | undefined>;
+  /** Where the remote branch is, asked before the cycle began. */
+  readonly question?: FirstQuestion | undefined;
   /** Notes that go out with this cycle, each as its own commit upon its edit. */
   readonly batch?: Batch;
 }
@@ -137,6 +141,11 @@ interface Planned {
   readonly target: Oid | undefined;
   /** What the cycle's own part means for the work tree. */
   readonly changes: readonly TreeChange[];
+}
+
+/** Lets the event loop turn: what has arrived is read then. None of the turns waits. */
+async function turns(count: number): Promise<void> {
+  for (let turn = 0; turn < count; turn += 1) await new Promise(setImmediate);
 }
 
 class Cycle {
@@ -292,10 +301,15 @@ class Cycle {
 
   private async share(upstream: Upstream): Promise<CycleOutcome> {
     const { kb, plan, who, fence } = this;
-    const exchange = await Exchange.open(kb, upstream, {
-      ...{ operation: plan.operation, mayPull: plan.pull, who, fence },
-      storesLate: true,
-    });
+    const exchange = await Exchange.open(
+      kb,
+      upstream,
+      {
+        ...{ operation: plan.operation, mayPull: plan.pull, who, fence },
+        storesLate: true,
+      },
+      plan.question,
+    );
     this.exchange = exchange;
     try {
       return await this.shareThrough(exchange, upstream);
@@ -480,9 +494,11 @@ class Cycle {
     this.batch?.takeWaiting();
     const looking = this.look(exchange, upstream);
     looking.catch(() => undefined); // awaited below; a failure that comes earlier is not unhandled
-    await new Promise(setImmediate); // lets the request leave first
+    await exchange.hasLeft(looking);
     if (!this.isAside) this.safeIndex();
-    const isWorthGuessing = exchange.lastInDoubt === undefined && this.hasOwn() && !this.isNowhere(seen);
+    // What was asked before this program was loaded may be answered by now.
+    const isAnswered = await Promise.race([looking.then(() => true), turns(3).then(() => false)]);
+    const isWorthGuessing = !isAnswered && exchange.lastInDoubt === undefined && this.hasOwn() && !this.isNowhere(seen);
     const guess = isWorthGuessing ? await this.planUpon(seen, seen, undefined).catch(() => undefined) : undefined;
     const sight = await looking;
     return { sight, guess: sight.tip === seen ? guess : undefined };

@@ -1,6 +1,7 @@
 import { loadSettings, type Setting } from '../config/settings.js';
 import { isKbError } from '../errors.js';
-import { openKb, type OpenRequest } from './open.js';
+import { openKb } from './open.js';
+import type { OpenRequest } from './ground.js';
 import type { Surroundings } from './surroundings.js';
 
 export { ENVIRONMENT, type EnvironmentVariable } from '../config/environment.js';

@@ -5,13 +5,16 @@ import type { ObjectSource } from '../git/objects/object.js';
 import { objectsToSend } from '../git/objects/objects-to-send.js';
 import type { FetchRequest, Remote } from '../remote/remote.js';
 import { retryDelays } from '../remote/retry.js';
+import type { FirstQuestion } from './ask-ahead.js';
 import { connect } from './connect.js';
 import { lfsRemoteOf } from './lfs/kb-remote.js';
 import { sendLargeFiles } from './lfs/send.js';
 import type { LfsOid } from '../lfs/pointer.js';
 import { deepenUntil, type DeepeningSteps } from './deepen.js';
 import { fetchObjects } from './fetch-objects.js';
-import type { Kb, Upstream } from './open.js';
+import type { Kb } from './open.js';
+import type { Upstream } from './upstream.js';
+import { untilSent } from './until-sent.js';
 import { fetchPromised, onlyHere } from './promised-objects.js';
 
 export interface ExchangeRules {
@@ -68,8 +71,10 @@ export class Exchange {
     this.delays = retryDelays(random, { remainingMs: () => deadline - clock.monotonic() });
   }
 
-  static async open(kb: Kb, upstream: Upstream, rules: ExchangeRules): Promise<Exchange> {
-    return new Exchange(kb, upstream, rules, await connect(kb, upstream));
+  /** @param question what was asked ahead; goes on with it where it is about the same */
+  static async open(kb: Kb, upstream: Upstream, rules: ExchangeRules, question?: FirstQuestion): Promise<Exchange> {
+    const remote = question?.take(upstream, kb.surroundings) ?? (await connect(kb, upstream));
+    return new Exchange(kb, upstream, rules, remote);
   }
 
   get requests(): number {
@@ -97,6 +102,11 @@ export class Exchange {
     const tip = refs.get(upstream.ref);
     if (tip !== undefined && tip !== seen) await this.bring(tip, seen, own.commit);
     return { tip, seen };
+  }
+
+  /** As `untilSent`, for what was asked of this exchange just now. */
+  async hasLeft(asked: Promise<unknown>): Promise<void> {
+    await untilSent(this.remote, asked, this.kb.surroundings.clock);
   }
 
   /** Of the commits in doubt the one that the branch holds. */
@@ -150,7 +160,7 @@ export class Exchange {
       who: rules.who,
     });
     pushing.catch(() => undefined); // awaited below; a failure that comes earlier is not unhandled
-    await new Promise(setImmediate); // lets the request leave first
+    await this.hasLeft(pushing);
     try {
       meanwhile();
     } catch {

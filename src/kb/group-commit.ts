@@ -6,6 +6,7 @@ import { formatSignature } from '../git/objects/commit.js';
 import { EntryQueue } from '../lock/entry-queue.js';
 import type { PlaceName } from '../lock/lock.js';
 import { processWord } from '../lock/process-word.js';
+import type { FirstQuestion } from './ask-ahead.js';
 import { Batch, type BatchItem } from './batch.js';
 import { runCycleUnder, type CycleOutcome, type CyclePlan } from './cycle.js';
 import { holdKb, type Hold } from './hold.js';
@@ -65,17 +66,25 @@ export async function runTurn(kb: Kb, plan: CyclePlan, hold: Hold): Promise<Cycl
 
 /**
  * The cycle of a note, for the branch that it names, and then those of what waits for other branches.
+ * @param question what was asked ahead for the first of them
  * @returns of the first; what became of the notes, the batch knows
  * @throws KbError as runCycle
  */
-export async function bringOut(kb: Kb, operation: string, hold: Hold, batch: Batch): Promise<CycleOutcome> {
+export async function bringOut(
+  kb: Kb,
+  operation: string,
+  hold: Hold,
+  batch: Batch,
+  question?: FirstQuestion,
+): Promise<CycleOutcome> {
   try {
     const branch = batch.ownBranch ?? batch.branch;
     if (branch !== batch.branch) {
       batch.takeWaiting();
       batch.turnTo(branch);
     }
-    const outcome = await runCycleWithBatch(kb, { operation, pull: true, push: true, branch }, hold, batch);
+    const plan = { operation, pull: true, push: true, branch, question };
+    const outcome = await runCycleWithBatch(kb, plan, hold, batch);
     await bringOutElsewhere(kb, operation, hold, batch);
     return outcome;
   } finally {

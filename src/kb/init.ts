@@ -101,7 +101,12 @@ function writeConfig(
   gitDir: string,
   values: readonly (readonly [string, string])[],
 ): void {
-  setGitConfig(disk, join(gitDir, 'config'), new Map(values), lockMarksOf(gitDir, processWord(identity)));
+  setGitConfig(
+    disk,
+    join(gitDir, 'config'),
+    new Map(values),
+    lockMarksOf(gitDir, () => processWord(identity)),
+  );
 }
 
 function setRemote(

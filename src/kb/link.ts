@@ -10,7 +10,8 @@ import { printable } from '../printable.js';
 import { treeOf } from './advance.js';
 import { asNotePath } from './note-path.js';
 import { findHeadings, parseHeadingQuery, splitLines } from './notes/heading.js';
-import { optional, upstreamOf, type Kb } from './open.js';
+import { optional, type Kb } from './open.js';
+import { upstreamOf } from './upstream.js';
 import { pinOf } from './pinned.js';
 import { permalink, type LineRange } from './permalink.js';
 

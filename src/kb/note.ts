@@ -6,6 +6,7 @@ import type { RepoPath } from '../git/paths.js';
 import { processWord } from '../lock/process-word.js';
 import { treeOf } from './advance.js';
 import type { MergedFile } from './apply-changes.js';
+import type { FirstQuestion } from './ask-ahead.js';
 import { Batch } from './batch.js';
 import { startAsLastSeen } from './branch-aside.js';
 import { requireBranchName } from './branch-name.js';
@@ -15,7 +16,8 @@ import { openQueue } from './group-commit.js';
 import { holdKb } from './hold.js';
 import type { NoteEntry } from './note-entry.js';
 import { emptyNote, planNote, type NoteText, type PlannedNote } from './note-plan.js';
-import { checkedOutBranch, optional, upstreamOf, type Kb } from './open.js';
+import { checkedOutBranch, optional, type Kb } from './open.js';
+import { upstreamOf } from './upstream.js';
 import { permalink } from './permalink.js';
 import { submitNote, type Submitted } from './submit-note.js';
 import { openTipView } from './tip-view.js';
@@ -51,15 +53,26 @@ export interface NoteResult {
 
 /**
  * Writes a note, or adds to one, in one cycle: its own, or that of the holder of the lock.
+ * @param question what was asked of the remote ahead
  * @throws KbError E_USAGE (empty text, bad path), E_CONFLICT (`ifMatch` no longer holds), E_QUEUED, and as runCycle
  */
-export async function addNote(kb: Kb, request: NoteRequest): Promise<NoteResult> {
+export async function addNote(kb: Kb, request: NoteRequest, question?: FirstQuestion): Promise<NoteResult> {
+  try {
+    return await add(kb, request, question);
+  } finally {
+    await question?.drop();
+  }
+}
+
+async function add(kb: Kb, request: NoteRequest, question: FirstQuestion | undefined): Promise<NoteResult> {
   const { clock } = kb.surroundings;
   const start = clock.monotonic();
   if (request.text.trim() === '') throw emptyNote();
   const entry = entryOf(kb, request);
   const goesAlone = !request.pull || !request.push || !kb.settings.autoPush;
-  const { answer, waitedMs, merged } = goesAlone ? await writeAlone(kb, request, entry) : await submitNote(kb, entry);
+  const { answer, waitedMs, merged } = goesAlone
+    ? await writeAlone(kb, request, entry)
+    : await submitNote(kb, entry, question);
   const replaces = entry.note.target.kind === 'replace' && entry.note.target.ifMatch !== undefined;
   const refusal = replaces ? await import('./refused-replacement.js') : undefined;
   if (answer.kind === 'failed') throw refusal?.keepRefusedReplacement(kb, entry, answer.error) ?? answer.error;

@@ -9,7 +9,8 @@ import { GITLINK } from '../git/worktree/modes.js';
 import type { Remote } from '../remote/remote.js';
 import { connect } from './connect.js';
 import { fetchObjects, inBatches } from './fetch-objects.js';
-import { checkedOutBranch, upstreamOf, type Kb } from './open.js';
+import { checkedOutBranch, type Kb } from './open.js';
+import { upstreamOf } from './upstream.js';
 
 /**
  * Fetches what was left with the remote, in one request (of more than 20,000 objects in several). What the remote does

@@ -17,7 +17,8 @@ import { holdKb } from './hold.js';
 import { bringChangedLargeFiles } from './lfs/bring.js';
 import { lfsRemoteOf } from './lfs/kb-remote.js';
 import { scanLocalEdits } from './local-edits.js';
-import { checkedOutBranch, upstreamOf, type Kb } from './open.js';
+import { checkedOutBranch, type Kb } from './open.js';
+import { upstreamOf } from './upstream.js';
 import { loadRenames } from './renames/load.js';
 import { lookAtFile } from './run/snapshot.js';
 

@@ -2,6 +2,7 @@ import { isKbError, KbError } from '../errors.js';
 import { ENTRY_LIMIT } from '../lock/entry-queue.js';
 import type { PlaceName, ServedWaiter } from '../lock/lock.js';
 import type { MergedFile } from './apply-changes.js';
+import type { FirstQuestion } from './ask-ahead.js';
 import { Batch } from './batch.js';
 import { bringOut, openBatch, openQueue } from './group-commit.js';
 import { holdKb, type Hold } from './hold.js';
@@ -24,12 +25,13 @@ export interface Submitted {
  * @throws KbError E_LOCK_TIMEOUT (the entry was withdrawn: nothing happened), E_QUEUED (it is in a holder's hands and
  *   its outcome is open), and as runCycle
  */
-export async function submitNote(kb: Kb, entry: NoteEntry): Promise<Submitted> {
+export async function submitNote(kb: Kb, entry: NoteEntry, question?: FirstQuestion): Promise<Submitted> {
   const { clock } = kb.surroundings;
   const waiter = new NoteWaiter(kb, entry);
   const start = clock.monotonic();
   try {
-    const { answer, waitedMs, merged = [] } = await holdKb(kb, 'note', (hold) => lead(kb, hold, entry, waiter), waiter);
+    const body = (hold: Hold): Promise<Led> => lead(kb, hold, entry, waiter, question);
+    const { answer, waitedMs, merged = [] } = await holdKb(kb, 'note', body, waiter);
     return { answer, merged, waitedMs: waitedMs ?? Math.round(clock.monotonic() - start) };
   } catch (error) {
     const answer = waiter.giveUp(error);
@@ -44,7 +46,13 @@ interface Led {
   readonly merged?: readonly MergedFile[];
 }
 
-async function lead(kb: Kb, hold: Hold, entry: NoteEntry, waiter: NoteWaiter): Promise<Led> {
+async function lead(
+  kb: Kb,
+  hold: Hold,
+  entry: NoteEntry,
+  waiter: NoteWaiter,
+  question: FirstQuestion | undefined,
+): Promise<Led> {
   const waitedMs = Math.round(hold.waitedMs);
   const { place } = waiter;
   // The holder before us may have answered after our last look.
@@ -54,7 +62,7 @@ async function lead(kb: Kb, hold: Hold, entry: NoteEntry, waiter: NoteWaiter): P
   let merged: readonly MergedFile[] = [];
   let failure: Error = new KbError('E_INTERNAL', 'the cycle ended without an answer to its note');
   try {
-    ({ merged } = await bringOut(kb, 'note', hold, batch));
+    ({ merged } = await bringOut(kb, 'note', hold, batch, question));
   } catch (error) {
     failure = error as Error;
     if (isKbError(error, 'E_LOCK_LOST') && batch.takeBackOwn()) waiter.forget();

@@ -13,7 +13,8 @@ import type { CycleOutcome, CyclePlan } from './cycle.js';
 import { runCycle } from './group-commit.js';
 import { leftOutFiles } from './lfs/left-out.js';
 import { collectEdits, scanLocalEdits } from './local-edits.js';
-import { checkedOutBranch, optional, upstreamOf, type Kb } from './open.js';
+import { checkedOutBranch, optional, type Kb } from './open.js';
+import { upstreamOf } from './upstream.js';
 import { noBranch, pinOf } from './pinned.js';
 import { requireSafeState } from './safe-state.js';
 

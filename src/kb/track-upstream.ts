@@ -1,7 +1,8 @@
 import { join } from 'node:path';
 import { addGitConfig, setGitConfig } from '../config/git-config-edit.js';
 import type { RefName } from '../git/ids.js';
-import type { Kb, Upstream } from './open.js';
+import type { Kb } from './open.js';
+import type { Upstream } from './upstream.js';
 
 /**
  * Writes down that the branch is shared with its upstream, as `git push --set-upstream` does, and that native git

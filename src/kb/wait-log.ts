@@ -37,6 +37,35 @@ export function recordRide(kb: Kb, answer: NoteAnswer, waitedMs: number): void {
   append(kb, { operation: 'note', waitedMs, heldMs: null, batch: answer.kind === 'kept' ? answer.batch : 0 });
 }
 
+/** A record is shorter than this, bytes. */
+const LAST_BYTES = 512;
+/** Longer than this somebody waits for the lock only where others have it, ms. */
+const WAITED_MS = 50;
+
+/**
+ * Whether the KB has many writers just now: the last one waited, was taken along, or took others along.
+ * @param lately since when the file must not have been touched for it to say nothing, ms
+ */
+export function isContended({ gitDir, surroundings }: Pick<Kb, 'gitDir' | 'surroundings'>, lately: number): boolean {
+  const { disk, clock } = surroundings;
+  try {
+    const descriptor = disk.openSync(join(gitDir, 'kb', FILE), 'r');
+    try {
+      const { size, mtimeMs } = disk.fstatSync(descriptor);
+      if (Math.abs(clock.wall() - mtimeMs) > lately) return false;
+      const bytes = Buffer.alloc(Math.min(size, LAST_BYTES));
+      const length = disk.readSync(descriptor, bytes, 0, bytes.length, size - bytes.length);
+      const line = bytes.toString('utf8', 0, length).trimEnd().split('\n').at(-1) ?? '';
+      const { waitedMs, heldMs, batch } = JSON.parse(line) as WaitRecord;
+      return heldMs === null || waitedMs > WAITED_MS || batch > 1;
+    } finally {
+      disk.closeSync(descriptor);
+    }
+  } catch {
+    return false; // no log, or nothing that could be read in it
+  }
+}
+
 function append(kb: Kb, { operation, waitedMs, heldMs, batch }: Omit<WaitRecord, 'at' | 'user' | 'pid'>): void {
   const { disk, clock, identity } = kb.surroundings;
   const record: WaitRecord = {

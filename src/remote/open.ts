@@ -38,8 +38,8 @@ export interface RemoteOptions {
   readonly ssh?: () => SshSettings;
   /** Values of `safe.directory` in the user's own git configuration, in order; asked for only by a local remote of somebody else. */
   readonly safeDirectories?: () => readonly string[];
-  /** Who takes the ref locks of a local remote, and who of those that left some has provably ended. */
-  readonly process?: { readonly word: string; isDead(word: string): boolean };
+  /** Who takes the ref locks of a local remote, and who of those that left some has provably ended; asked for only by one. */
+  readonly process?: () => { readonly word: string; isDead(word: string): boolean };
 }
 
 /**

@@ -102,6 +102,8 @@ export interface Remote {
    * and some servers end them with the connection. Call it before `close`.
    */
   heardOut?(): Promise<void>;
+  /** Called when a request has left, all of it. A remote may never do that. */
+  onSent?: (() => void) | undefined;
   /** HTTP requests, or ssh connections, made so far; 0 for a local remote. */
   readonly requests: number;
   /**

@@ -24,6 +24,11 @@ export class SplitRemote implements Remote {
     return this.reading.requests + this.pushing.requests;
   }
 
+  set onSent(listener: (() => void) | undefined) {
+    this.reading.onSent = listener;
+    this.pushing.onSent = listener;
+  }
+
   discover(intent: 'read' | 'write', prefixes: readonly string[]): Promise<Discovery> {
     this.#current = intent === 'write' ? this.pushing : this.reading;
     return this.#current.discover(intent, prefixes);

@@ -37,14 +37,14 @@ export function objectPrefix(type: ObjectType, size: number): string {
   return `${type} ${size}\0`;
 }
 
-// The one-call hash is five times faster for small objects, but not in every Node 20.
-const hashAtOnce = (crypto as { readonly hash?: typeof crypto.hash }).hash;
 const SCRATCH_BYTES = 64 * 1024;
 let scratch: Buffer | undefined;
 
 /** The id that git gives this object: SHA-1 over `type size\0data`. */
 export function hashObject(type: ObjectType, data: Uint8Array): Oid {
   const prefix = objectPrefix(type, data.length);
+  // The one-call hash is five times faster for small objects, but not in every Node 20.
+  const { hash: hashAtOnce } = crypto as { readonly hash?: typeof crypto.hash };
   if (hashAtOnce !== undefined && prefix.length + data.length <= SCRATCH_BYTES) {
     scratch ??= Buffer.allocUnsafeSlow(SCRATCH_BYTES);
     const length = scratch.write(prefix, 0, 'latin1');

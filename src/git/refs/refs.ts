@@ -91,8 +91,7 @@ export class Refs {
 
   /** @throws KbError E_CORRUPT when a ref on the way is broken or symrefs go in a circle */
   resolve(name: RefName): Oid | undefined {
-    const last = this.follow(name).at(-1);
-    return last && this.read(last)?.oid;
+    return this.follow(name).oid;
   }
 
   /**
@@ -132,8 +131,7 @@ export class Refs {
    * @throws KbError E_STORAGE, E_CORRUPT
    */
   update(change: RefChange): void {
-    const chain = this.follow(change.name);
-    const name = chain.at(-1) ?? change.name;
+    const { chain, name } = this.follow(change.name);
     if (change.to === null && name === HEAD) throw new KbError('E_USAGE', 'HEAD cannot be deleted');
     const symrefs = new Set(chain.slice(0, -1));
     if (name !== HEAD && this.pointsTo(HEAD, name)) symrefs.add(HEAD);
@@ -144,9 +142,8 @@ export class Refs {
       locks.push(lock);
       for (const symref of symrefs) locks.push(this.lock(symref));
       // Only now nobody can change them: what was read before may be out of date.
-      if (this.follow(change.name).at(-1) !== name)
-        throw new RefMoved(change.name, change.expected ?? null, this.resolve(change.name) ?? null);
-      const actual = this.read(name)?.oid;
+      const { name: nameNow, oid: actual } = this.follow(change.name);
+      if (nameNow !== name) throw new RefMoved(change.name, change.expected ?? null, actual ?? null);
       if (change.expected !== undefined && (change.expected ?? undefined) !== actual) {
         throw new RefMoved(name, change.expected, actual ?? null);
       }
@@ -332,21 +329,23 @@ export class Refs {
   }
 
   private pointsTo(symref: RefName, name: RefName): boolean {
-    return this.read(symref)?.target !== undefined && this.follow(symref).at(-1) === name;
+    return symref !== name && this.follow(symref).name === name;
   }
 
   /** The ref and those it leads to; the last is no symref, and may not exist. */
-  private follow(name: RefName): RefName[] {
+  private follow(name: RefName): { readonly chain: RefName[]; readonly name: RefName; readonly oid: Oid | undefined } {
     const chain = [name];
-    for (let target = this.read(name)?.target; target !== undefined; target = this.read(target)?.target) {
-      chain.push(target);
+    for (let last = name; ;) {
+      const value = this.read(last);
+      if (value?.target === undefined) return { chain, name: last, oid: value?.oid };
+      last = value.target;
+      chain.push(last);
       if (chain.length > MAX_SYMREF_DEPTH + 1) {
         throw new KbError('E_CORRUPT', `symbolic refs go in a circle: ${chain.join(' → ')}`, {
           details: { ref: name },
         });
       }
     }
-    return chain;
   }
 
   private read(name: RefName): RefValue | undefined {

@@ -1,5 +1,6 @@
 import { addressOf, isInsecure } from '../connect.js';
-import type { Kb, Upstream } from '../open.js';
+import type { Kb } from '../open.js';
+import type { Upstream } from '../upstream.js';
 import type { LfsOperation } from '../../lfs/endpoint.js';
 import type { LfsRemote } from './bring.js';
 

@@ -3,7 +3,8 @@ import { resolveIdentity, type Identities } from '../../config/identity.js';
 import type { Oid } from '../../git/ids.js';
 import { formatSignature } from '../../git/objects/commit.js';
 import type { Hold } from '../hold.js';
-import { upstreamOf, type Kb } from '../open.js';
+import type { Kb } from '../open.js';
+import { upstreamOf } from '../upstream.js';
 import type { Surroundings } from '../surroundings.js';
 
 /** Who runs what, where, under which lock. */

@@ -32,6 +32,8 @@ export interface ExchangeOptions {
   /** Milliseconds for connection and TLS handshake. */
   readonly connectMs: number;
   readonly signal?: AbortSignal | undefined;
+  /** Called when all of the request was handed to the system. */
+  readonly onSent?: (() => void) | undefined;
 }
 
 /** One request and its reply. Read it to its end (the connection is used again then), or close it. */
@@ -122,7 +124,7 @@ async function send(
   }
   options.body?.beforeLast?.();
   watch.sentAll();
-  request.end(held);
+  request.end(held, options.onSent);
 }
 
 /** Timers, abort and what is known about the delivery of one exchange. */

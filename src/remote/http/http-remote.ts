@@ -71,6 +71,10 @@ class HttpRemote implements Remote {
     this.#agent = (options.userAgent ?? 'kb').replace(/[^\x21-\x7e]+/g, '-');
   }
 
+  set onSent(listener: (() => void) | undefined) {
+    this.session.onSent = listener;
+  }
+
   get requests(): number {
     return this.session.requests;
   }

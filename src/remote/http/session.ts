@@ -46,6 +46,8 @@ export class HttpSession {
   requests = 0;
   /** How far the clock of the last `Date` is ahead of this machine's, ms. Source: RFC 9110, 6.6.1 */
   clockAheadMs: number | undefined;
+  /** Called when a request has left, all of it. */
+  onSent: (() => void) | undefined;
   /** Redirected away from the origin that the credentials are for. */
   leftOrigin = false;
   #base: URL;
@@ -187,6 +189,7 @@ export class HttpSession {
           idleMs: this.options.idleTimeoutMs ?? this.preferences.idleMs ?? IDLE_MS,
           connectMs: CONNECT_MS,
           signal: this.options.signal,
+          onSent: () => this.onSent?.(),
         });
       } catch (error) {
         const isStale = sent.request?.reusedSocket === true && isConnectionLoss(error);

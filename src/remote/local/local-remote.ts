@@ -58,21 +58,17 @@ export class LocalRemote implements Remote {
     private readonly options: RemoteOptions,
   ) {
     this.disk = options.disk;
-    const word = options.process?.word;
-    this.refs = Refs.open(
-      options.disk,
-      repository.gitDir,
-      word === undefined ? {} : { marks: lockMarksOf(repository.gitDir, word) },
-    );
+    const process = options.process?.();
+    const marks = process === undefined ? {} : { marks: lockMarksOf(repository.gitDir, () => process.word) };
+    this.refs = Refs.open(options.disk, repository.gitDir, marks);
     this.store = ObjectStore.open(options.disk, repository.gitDir);
-    this.clearDeadLocks();
+    this.clearDeadLocks(process);
     const clock = options.clock;
     this.deadline = new Deadline(options.timeoutMs, options.signal, () => clock?.now() ?? performance.now());
   }
 
   /** A kb that was killed while it moved a ref would block everybody's pushes, native git's too. */
-  private clearDeadLocks(): void {
-    const { process } = this.options;
+  private clearDeadLocks(process: ReturnType<NonNullable<RemoteOptions['process']>> | undefined): void {
     if (process === undefined) return;
     try {
       sweepDeadLocks(this.disk, this.repository.gitDir, (word) => process.isDead(word), process.word);

@@ -29,8 +29,8 @@ beforeEach(() => {
   for (const folder of ['refs/heads/team', 'refs/remotes/origin', 'objects', 'logs/refs']) {
     mkdirSync(join(gitDir, folder), { recursive: true });
   }
-  dead = lockMarksOf(gitDir, 'dead');
-  alive = lockMarksOf(gitDir, 'alive');
+  dead = lockMarksOf(gitDir, () => 'dead');
+  alive = lockMarksOf(gitDir, () => 'alive');
 });
 
 afterEach(() => rmSync(gitDir, { recursive: true }));
@@ -194,7 +194,7 @@ describe('sweepDeadLocks', () => {
   });
 
   it('removes several locks of one process and of several', () => {
-    const other = lockMarksOf(gitDir, 'dead too');
+    const other = lockMarksOf(gitDir, () => 'dead too');
     abandon('index', dead);
     abandon('refs/heads/main', dead);
     abandon('HEAD', other);

@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { nodeDisk } from '../../../src/disk/disk.js';
 import { initRepository } from '../../../src/git/init-repository.js';
-import { checkedOutBranch, openKb, openKbAt, optional, upstreamOf, type Kb } from '../../../src/kb/open.js';
+import { checkedOutBranch, openKb, openKbAt, optional, type Kb } from '../../../src/kb/open.js';
+import { upstreamOf } from '../../../src/kb/upstream.js';
 import { surroundings } from '../../../src/kb/surroundings.js';
 
 let root: string;

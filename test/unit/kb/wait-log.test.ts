@@ -6,6 +6,7 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -17,7 +18,7 @@ import type { RepoPath } from '../../../src/git/paths.js';
 import { initKb } from '../../../src/kb/init.js';
 import { openKbAt, type Kb } from '../../../src/kb/open.js';
 import { surroundings, systemClock } from '../../../src/kb/surroundings.js';
-import { readWaits, recordHold, recordRide } from '../../../src/kb/wait-log.js';
+import { isContended, readWaits, recordHold, recordRide } from '../../../src/kb/wait-log.js';
 import { FailingDisk } from '../../support/failing-disk.js';
 import { madeUpProcess } from '../../support/lock-fixtures.js';
 
@@ -120,5 +121,47 @@ describe('the log of waits', () => {
     }) as Disk['writeSync'];
     recordHold({ ...kb, surroundings: { ...kb.surroundings, disk: { ...nodeDisk, writeSync } } }, hold);
     expect(calls).toHaveLength(1);
+  });
+});
+
+describe('whether a KB has many writers just now', () => {
+  const LATELY = 5000;
+  const alone = { operation: 'note', waitedMs: 1, heldMs: 90, served: 1 };
+
+  async function afterHolds(holds: readonly (typeof alone)[], ageMs = 0): Promise<boolean> {
+    const { kb, log } = await makeKb();
+    for (const one of holds) recordHold(kb, one);
+    if (holds.length > 0) utimesSync(log, new Date(NOW - ageMs), new Date(NOW - ageMs));
+    return isContended(kb, LATELY);
+  }
+
+  it('is told by the last record', async () => {
+    expect(await afterHolds([])).toBe(false);
+    expect(await afterHolds([alone])).toBe(false);
+    expect(await afterHolds([alone, { ...alone, waitedMs: 400 }])).toBe(true);
+    expect(await afterHolds([alone, { ...alone, served: 2 }])).toBe(true);
+    expect(await afterHolds([{ ...alone, served: 2 }, alone])).toBe(false);
+    const { kb, log } = await makeKb();
+    recordRide(kb, kept, 3);
+    utimesSync(log, new Date(NOW), new Date(NOW));
+    expect(isContended(kb, LATELY)).toBe(true);
+  });
+
+  it('is forgotten after a while, and by a clock that was set back', async () => {
+    expect(await afterHolds([{ ...alone, served: 9 }], LATELY - 1)).toBe(true);
+    expect(await afterHolds([{ ...alone, served: 9 }], LATELY + 1)).toBe(false);
+    expect(await afterHolds([{ ...alone, served: 9 }], -LATELY - 1)).toBe(false);
+  });
+
+  it('is not told by a log that is damaged, cut off, or longer than a record', async () => {
+    const { kb, log } = await makeKb();
+    recordHold(kb, { ...alone, served: 3 });
+    writeFileSync(log, readFileSync(log).subarray(0, 40));
+    utimesSync(log, new Date(NOW), new Date(NOW));
+    expect(isContended(kb, LATELY)).toBe(false);
+    writeFileSync(log, `${'x'.repeat(5000)}\n`);
+    for (let count = 0; count < 20; count += 1) recordHold(kb, { ...alone, served: 2 });
+    utimesSync(log, new Date(NOW), new Date(NOW));
+    expect(isContended(kb, LATELY)).toBe(true);
   });
 });
