@@ -38,11 +38,11 @@ export class CloneCheckout {
     return { written, soon, files: progress.total - progress.done };
   }
 
-  /** An object of the pack. @param data only read during the call @throws KbError E_UNSAFE_STATE, E_CORRUPT, E_STORAGE */
-  take(oid: Oid, type: ObjectType, data: Buffer): void {
+  /** An object of the pack, of so many in all. @param data only read during the call @throws KbError E_UNSAFE_STATE, E_CORRUPT, E_STORAGE */
+  take(oid: Oid, type: ObjectType, data: Buffer, total: number): void {
     if (type === 'commit') {
       if (!this.isOneCommit || oid !== this.want) return;
-      this.files ??= new FreshCheckout(this.worktree, parseCommit(data).tree, this.volumeBlock);
+      this.files ??= new FreshCheckout(this.worktree, parseCommit(data).tree, this.volumeBlock, total);
     } else if (type === 'tree' && this.files !== undefined) {
       this.files.takeTree(oid, data);
       this.onTree();
@@ -66,12 +66,13 @@ export class CloneCheckout {
   }
 
   /** After `finish`. */
-  writeIndex(objects: ObjectSource, root: Oid): void {
+  writeIndex(): void {
     const { disk, gitDir } = this.worktree;
     const lock = IndexLock.acquire(disk, gitDir);
     try {
-      const entries = (this.files as FreshCheckout).entries();
-      if (entries.count > 0) lock.commitFresh(entries, { source: objects, root });
+      const files = this.files as FreshCheckout;
+      const entries = files.entries();
+      if (entries.count > 0) lock.commitFresh(entries, files.tree);
     } finally {
       lock.release();
     }

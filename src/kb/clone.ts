@@ -399,7 +399,7 @@ async function receive(
       meter.follow(phase, { done, total, bytes });
     },
     ...(order.depth === 1 || blobs !== undefined
-      ? { onObject: (oid, type, data) => checkout.take(oid, type, data) }
+      ? { onObject: (oid, type, data, total) => checkout.take(oid, type, data, total) }
       : { secondThread: { fromObjects: SECOND_THREAD_FROM, start: (settled) => SettlingThread.start(settled) } }),
   });
   try {
@@ -479,8 +479,8 @@ async function checkOut(
     meter.follow('checking out', { done, total, bytes });
   });
   await withPauses(steps, () => clock.monotonic(), signal);
-  objects.close(); // its caches were for the files; the index needs the memory now, and opens the trees again
-  checkout.writeIndex(objects, tree);
+  objects.close(); // its caches were for the files; the index needs the memory now
+  checkout.writeIndex();
 }
 
 /**

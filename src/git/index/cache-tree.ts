@@ -30,7 +30,7 @@ export interface KnownTrees {
  *
  * Invariant: a folder is valid only if (a) it was so in the file that was read and no change lies below
  * it, or (b) its tree, put together from the entries themselves and from valid folders below, has this
- * id and is stored. Never because a caller says so. (Broken by: test/integration/git-index.test.ts, "the TREE extension")
+ * id and is stored, or (c) the entries were made of that tree. Never because a caller says so. (Broken by: test/integration/git-index.test.ts, "the TREE extension")
  *
  * Format: gitformat-index(5), "Cache tree": name NUL count SP subtrees LF [id], parents first; count -1
  * is invalid and has no id.
@@ -86,6 +86,51 @@ export function readRootTree(extension: Buffer | undefined): Omit<FolderTree, 'o
   const root = extension && parseWhole(extension);
   if (extension === undefined || root === undefined || root.count < 0) return undefined;
   return { oid: extension.toString('hex', root.oid, root.oid + OID_BYTES) as Oid, count: root.count };
+}
+
+/** A tree of which the index was made: each of its entries became one of the index, and those of its folders. */
+export interface UnfoldedTree {
+  readonly oid: Oid;
+  /** The path of the folder with its last slash. */
+  readonly prefix: Uint8Array;
+  /** Entries that are no folders. */
+  readonly files: number;
+  readonly folders: readonly UnfoldedTree[];
+}
+
+/**
+ * The extension of an index that was made of one tree. A folder without any file is not in the index, so no tree above
+ * it can be put together from entries: those stay invalid, as git has them.
+ */
+export function cacheTreeOf(root: UnfoldedTree): Buffer {
+  return Buffer.concat(unfold(root, 0, 0)?.bytes ?? []);
+}
+
+/** @param from where the folder's own name begins in its prefix. @returns undefined where it is in no index, or too deep */
+function unfold(
+  { oid, prefix, files, folders }: UnfoldedTree,
+  from: number,
+  depth: number,
+): { readonly name: string; readonly bytes: Buffer[]; readonly count: number; readonly isWhole: boolean } | undefined {
+  if (depth > MAX_DEPTH) return undefined;
+  const children = folders.map((folder) => unfold(folder, prefix.length, depth + 1));
+  const found = children.filter((child) => child !== undefined);
+  const isWhole = children.every((child) => child?.isWhole === true);
+  const count = found.reduce((sum, child) => sum + child.count, files);
+  if (count === 0) return undefined;
+  const name = Buffer.from(prefix.buffer, prefix.byteOffset + from, Math.max(0, prefix.length - from - 1)).toString(
+    'latin1',
+  );
+  const header = headerOf(name, isWhole ? count : -1, found);
+  const bytes = [header, ...(isWhole ? [Buffer.from(oid, 'hex')] : []), ...found.flatMap((child) => child.bytes)];
+  return { name, bytes, count, isWhole };
+}
+
+/** @param children are sorted */
+function headerOf(name: string, count: number, children: { readonly name: string }[]): Buffer {
+  // git searches subtrees by length, then bytes (subtree_name_cmp in its cache-tree.c).
+  children.sort((a, b) => a.name.length - b.name.length || (a.name < b.name ? -1 : 1));
+  return Buffer.from(`${name}\0${count} ${children.length}\n`, 'latin1');
 }
 
 /** Every folder above these paths, each with its final `/`; the root is ''. Names as latin1, byte for byte. */
@@ -224,9 +269,7 @@ class Builder {
     children: { name: string; bytes: Buffer[] }[],
   ): NewFolder {
     const name = path.slice(path.lastIndexOf('/', path.length - 2) + 1, -1);
-    const header = Buffer.from(`${name}\0${count} ${children.length}\n`, 'latin1');
-    // git searches subtrees by length, then bytes (subtree_name_cmp in its cache-tree.c).
-    children.sort((a, b) => a.name.length - b.name.length || (a.name < b.name ? -1 : 1));
+    const header = headerOf(name, count, children);
     const bytes = [header, ...(oid ? [oid] : []), ...children.flatMap((child) => child.bytes)];
     return { bytes, count, oid, end: this.endOf(path.slice(0, -1), first) };
   }

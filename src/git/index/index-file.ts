@@ -9,12 +9,14 @@ import { decodePath, encodePath, type RepoPath } from '../paths.js';
 import { LockFile, type LockTiming } from '../../disk/lock-file.js';
 import type { LockMarks } from '../../disk/lock-marks.js';
 import {
+  cacheTreeOf,
   foldersAbove,
-  readFolderTrees,
-  readRootTree,
-  updateCacheTree,
   type FolderTree,
   type KnownTrees,
+  readFolderTrees,
+  readRootTree,
+  type UnfoldedTree,
+  updateCacheTree,
 } from './cache-tree.js';
 import {
   FIELD,
@@ -296,10 +298,9 @@ export class GitIndex {
   }
 
   /** Writes an index of these entries in place of an empty one. */
-  writeFresh(write: (bytes: Uint8Array) => void, entries: FreshEntries, trees: KnownTrees): void {
+  writeFresh(write: (bytes: Uint8Array) => void, entries: FreshEntries, root: UnfoldedTree): void {
     const spliced = SplicedEntries.allOf(entries.table());
-    const tree = updateCacheTree(this.extensions.get('TREE'), spliced, new Set(), trees);
-    this.writeSpliced(write, spliced, { tree, keepResolved: false });
+    this.writeSpliced(write, spliced, { tree: cacheTreeOf(root), keepResolved: false });
   }
 
   private writeSpliced(
@@ -453,9 +454,9 @@ export class IndexLock {
   }
 
   /** As `commit`, for all entries of an index that was empty. */
-  commitFresh(entries: FreshEntries, trees: KnownTrees): void {
+  commitFresh(entries: FreshEntries, root: UnfoldedTree): void {
     if (this.index.entryCount > 0) throw new KbError('E_INTERNAL', 'a fresh index would replace one with entries');
-    this.replace((write) => this.index.writeFresh(write, entries, trees));
+    this.replace((write) => this.index.writeFresh(write, entries, root));
   }
 
   private replace(work: (write: (bytes: Uint8Array) => void) => void): void {

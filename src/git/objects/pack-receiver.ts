@@ -38,9 +38,9 @@ export interface ReceiveOptions {
   readonly onProgress?: (progress: ReceiveProgress) => void;
   /**
    * Each object as soon as it is whole, checked and named, in the pack's order but for deltas that had to wait; not
-   * blobs over 1 MiB, which are never held. The data is only valid during the call. What it throws ends the reception.
+   * blobs over 1 MiB, which are never held. The data is only valid during the call; `total` is what the pack says of itself. What it throws ends the reception.
    */
-  readonly onObject?: (oid: Oid, type: ObjectType, data: Buffer) => void;
+  readonly onObject?: (oid: Oid, type: ObjectType, data: Buffer, total: number) => void;
   /** A pack with fewer objects is unpacked into loose ones, as git does (`fetch.unpackLimit`). Default 100. */
   readonly keepLooseUnder?: number;
   /** Objects that would become loose ones, up to 1 MiB of them, wait in memory until the store's `storeHeld`. */
@@ -607,7 +607,7 @@ class StreamingReceiver implements PackReceiver, SettledObjects {
     this.table.resolve(index, TYPE_NUMBERS[object.type], oid);
     // What was resolved in the end came before these, and its base is held until it is done.
     if (this.bytes === undefined) this.recent.keep(index, object.data);
-    this.options.onObject?.(oid, object.type, object.data);
+    this.options.onObject?.(oid, object.type, object.data, this.total);
   }
 
   /** Resolves what waits for a base that is in the pack, from each such base down. */

@@ -5,6 +5,7 @@ import { ATTRIBUTES_FILE } from '../attributes/attributes.js';
 import type { PathRules } from '../convert/conversions.js';
 import { changesFiles, convertToFile } from '../convert/path-conversion.js';
 import type { Oid } from '../ids.js';
+import type { UnfoldedTree } from '../index/cache-tree.js';
 import { FreshEntries } from '../index/fresh-entries.js';
 import type { BlobCopier, ObjectSource } from '../objects/object.js';
 import { assertDepth, countFile, readTree, TreeScanner } from '../objects/tree.js';
@@ -21,6 +22,8 @@ import type { Worktree } from './worktree.js';
 
 /** From so many files on the second thread is worth its start. */
 const THREAD_FROM = 1000;
+/** A pack of so many objects has as many files, unless every folder holds one: a tree lists several, mostly. */
+const OBJECTS_FROM = 2 * THREAD_FROM;
 /** Where nothing is received meanwhile: before it is up this one has written as many. */
 const THREAD_FROM_AT_END = 2000;
 /** Trees that came before the ones they are in, bytes. The rest of them is read from the store. */
@@ -53,6 +56,7 @@ interface Folder {
   /** Its files have the numbers from here on, its folders are these, both in the tree's order. */
   firstFile: number;
   readonly folders: Folder[];
+  files: number;
   isMade: boolean;
   /** The `.gitattributes` that speak of its files, its own and those above. */
   attributes: readonly Oid[];
@@ -115,11 +119,15 @@ export class FreshCheckout {
   private bytes = 0;
   private blockBytes = 0;
 
-  /** @param volumeBlock bytes that the smallest file takes on disk */
+  /**
+   * @param volumeBlock bytes that the smallest file takes on disk
+   * @param expected objects that are about to be offered, trees among them
+   */
   constructor(
     private readonly worktree: Worktree,
     root: Oid,
     private readonly volumeBlock: number,
+    expected = 0,
   ) {
     const { disk, root: directory, settings } = worktree;
     this.cone = settings.cone?.();
@@ -130,6 +138,8 @@ export class FreshCheckout {
     );
     this.convertsAll = settings.conversions?.isSilentOutside === false;
     this.root = this.place(undefined, '', root, []);
+    // All trees come first. It is up when the first blob is here.
+    if (expected >= OBJECTS_FROM) this.writer.speedUp();
   }
 
   get progress(): FreshProgress {
@@ -216,6 +226,11 @@ export class FreshCheckout {
     return entries;
   }
 
+  /** What the index was made of, after `entries`. */
+  get tree(): UnfoldedTree {
+    return this.root;
+  }
+
   /** After that nothing is written any more; to be called in any case. */
   async close(): Promise<void> {
     await this.writer.close();
@@ -240,6 +255,7 @@ export class FreshCheckout {
       tree: NOT_HERE,
       firstFile: 0,
       folders: [],
+      files: 0,
       isMade,
       attributes: NONE,
     };
@@ -283,6 +299,7 @@ export class FreshCheckout {
       files.setNext(file, byBlob.get(oid) ?? -1);
       byBlob.set(oid, file);
     }
+    folder.files = files.count - folder.firstFile;
   }
 
   /** All files in the order of git's index. */

@@ -3,7 +3,9 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { nodeDisk } from '../../../../src/disk/disk.js';
 import { asOid, EMPTY_TREE, type Oid } from '../../../../src/git/ids.js';
+import { cacheTreeOf, updateCacheTree } from '../../../../src/git/index/cache-tree.js';
 import { GitIndex, IndexLock } from '../../../../src/git/index/index-file.js';
+import { SplicedEntries } from '../../../../src/git/index/splice.js';
 import { hashObject, type GitObject } from '../../../../src/git/objects/object.js';
 import { serializeTree, type FileMode, type TreeEntry } from '../../../../src/git/objects/tree.js';
 import { FreshCheckout } from '../../../../src/git/worktree/fresh-checkout.js';
@@ -107,7 +109,7 @@ describe('FreshCheckout', () => {
     return { files, missing: oids };
   }
 
-  function expectAll({ root, gitDir, checkout }: ReturnType<typeof start>, pack: Pack): void {
+  function expectAll({ root, gitDir, checkout }: ReturnType<typeof start>): void {
     const text = (path: string): string => readFileSync(join(root, path), 'utf8');
     expect(readdirSync(root, { recursive: true }).sort()).toEqual(
       ['.hidden', 'README.md', 'a', 'a.md', 'a/b', 'a/b/deep.md', 'a/b/same.md', 'a/one.md', 'a/two.md']
@@ -119,7 +121,7 @@ describe('FreshCheckout', () => {
     expect(readlinkSync(join(root, 'link'))).toBe('a/one.md');
     expect(lstatSync(join(root, 'run')).mode & 0o777).toBe(0o755);
     const lock = IndexLock.acquire(nodeDisk, gitDir);
-    lock.commitFresh(checkout.entries(), { source: pack, root: pack.root });
+    lock.commitFresh(checkout.entries(), checkout.tree);
     const index = GitIndex.read(nodeDisk, gitDir);
     expect(index.entryCount).toBe(12);
     for (const entry of index.entries()) {
@@ -134,6 +136,26 @@ describe('FreshCheckout', () => {
     }
   }
 
+  it.each<[string, { readonly [name: string]: Spec }]>([
+    ['of folders and files', SPEC],
+    [
+      'with folders that have no file',
+      { 'a.md': 'a', no: {}, some: { 'b.md': 'b', no: { none: {} } }, all: { 'c.md': 'c' } },
+    ],
+    [
+      'with names that git sorts by length',
+      { bb: { 'x.md': 'x' }, a: { 'x.md': 'x' }, ü: { 'y.md': 'y' }, ccc: { z: { 'z.md': 'z' } } },
+    ],
+  ])("knows of a tree %s what git's cache of trees says of its entries", (_, spec) => {
+    const pack = new Pack(spec);
+    const { checkout: made } = start(pack);
+    offer(made, pack.objects);
+    complete(made, pack);
+    const entries = SplicedEntries.allOf(made.entries().table());
+    const wanted = updateCacheTree(undefined, entries, new Set(), { source: pack, root: pack.root });
+    expect(cacheTreeOf(made.tree).toString('latin1')).toBe(wanted?.toString('latin1'));
+  });
+
   it("writes a pack in git's order as it comes, and reads no file from the store", () => {
     const pack = new Pack(SPEC);
     const started = start(pack);
@@ -144,7 +166,7 @@ describe('FreshCheckout', () => {
     const blobs = pack.objects.filter(({ object }) => object.type === 'blob').map(({ oid }) => oid);
     const again = [hashObject('blob', Buffer.from('same')), hashObject('blob', Buffer.from('deep'))];
     expect(pack.asked.filter((oid) => blobs.includes(oid) && oid !== link && !again.includes(oid))).toEqual([]);
-    expectAll(started, pack);
+    expectAll(started);
   });
 
   it.each([
@@ -158,7 +180,7 @@ describe('FreshCheckout', () => {
     const started = start(pack);
     offer(started.checkout, order(pack.objects));
     complete(started.checkout, pack);
-    expectAll(started, pack);
+    expectAll(started);
   });
 
   it.each(['.git', '.GIT', 'git~1', '.kb_clone_x', 'a\\b'])('refuses an unsafe path: %s', (name) => {
@@ -205,7 +227,7 @@ describe('FreshCheckout', () => {
     expect(existsSync(join(started.root, 'again'))).toBe(false);
     expect(readFileSync(join(started.root, 'a/b/same.md'), 'utf8')).toBe('same');
     const lock = IndexLock.acquire(nodeDisk, started.gitDir);
-    lock.commitFresh(started.checkout.entries(), { source: pack, root: pack.root });
+    lock.commitFresh(started.checkout.entries(), started.checkout.tree);
     const leftOut = [...GitIndex.read(nodeDisk, started.gitDir).entries()].filter((entry) => entry.skipWorktree);
     expect(leftOut.map(({ path }) => path)).toEqual(['again/deep.md', 'again/same.md']);
     expect(leftOut.map(({ oid }) => oid)).toEqual([hashOf('deep'), hashOf('same')]);
