@@ -132,20 +132,22 @@ function moveUp(disk: Disk, target: string, stage: string, traits: VolumeTraits,
   }
 }
 
-/** A rename changes a file's ctime, so the index would take each moved file for a changed one. */
+/** A rename changes a file's ctime, so the index would take each moved file for a changed one. Of folders it keeps nothing. */
 function refreshTopLevel(disk: Disk, target: string, gitDir: string, traits: VolumeTraits): void {
+  // Nobody but who holds the target's lock can be in here: a lock file is one that was left by a kill.
+  removeFile(disk, join(gitDir, 'index.lock'));
+  const files = disk.readdirSync(target, { withFileTypes: true }).filter((entry) => !entry.isDirectory());
+  if (files.length === 0) return;
   const worktree = new Worktree(disk, target, gitDir, { ...traits, trustCtime: true });
   const refresh = (index: GitIndex): IndexUpdate | undefined => {
     const changes = new Map<RepoPath, NewEntry>();
-    for (const name of disk.readdirSync(target) as RepoPath[]) {
+    for (const name of files.map((file) => file.name as RepoPath)) {
       const entry = index.get(name);
       const stat = entry === undefined ? undefined : worktree.stat(name);
       if (entry !== undefined && stat !== undefined) changes.set(name, { mode: entry.mode, oid: entry.oid, stat });
     }
     return changes.size === 0 ? undefined : { changes };
   };
-  // Nobody but who holds the target's lock can be in here: a lock file is one that was left by a kill.
-  removeFile(disk, join(gitDir, 'index.lock'));
   updateIndex(disk, gitDir, refresh, { statOf: (path) => worktree.stat(path) });
 }
 

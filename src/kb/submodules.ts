@@ -7,6 +7,7 @@ import type { Kb } from './open.js';
 
 /** The folders that belong to other repositories, in the order of paths; kb leaves what is in them alone. */
 export function submodulesIn(index: GitIndex): RepoPath[] {
+  if (!index.mayHold(GITLINK)) return [];
   const paths: RepoPath[] = [];
   for (const walk = index.walk(); walk.next();) if (walk.mode === GITLINK) paths.push(walk.path);
   return paths;

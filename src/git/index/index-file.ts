@@ -164,6 +164,13 @@ export class GitIndex {
     for (let ordinal = 0; ordinal < this.table.count; ordinal += 1) yield this.entry(ordinal);
   }
 
+  /** Whether an entry may have this mode: free where none has. Other numbers can look the same. */
+  mayHold(mode: number): boolean {
+    const bytes = Buffer.alloc(4);
+    bytes.writeUInt32BE(mode);
+    return this.table.bytes.includes(bytes);
+  }
+
   /** All entries in their order, for whoever looks at each file. */
   walk(): EntryWalk {
     return new EntryWalk(this.table, this.writtenAt);
