@@ -159,6 +159,7 @@ const question = await build({
   entryPoints: ['src/cli/ask-first.ts'],
   outfile: 'dist/program/ask.cjs',
   ...asScript,
+  alias,
   plugins: [lateBuiltins('node:crypto', 'node:zlib'), onlyHttp, namedWrappers()],
 });
 

@@ -89,9 +89,6 @@ export class KbError extends Error {
   readonly retryable: boolean;
   readonly exitCode: number;
   readonly details: ErrorDetails;
-  /** @internal */
-  readonly [IS_KB_ERROR] = true;
-
   static override [Symbol.hasInstance](value: unknown): boolean {
     if (this !== KbError) return Function.prototype[Symbol.hasInstance].call(this, value);
     return typeof value === 'object' && value !== null && IS_KB_ERROR in value;
@@ -104,6 +101,11 @@ export class KbError extends Error {
     this.retryable = options.retryable ?? TABLE[code].retryable;
     this.exitCode = options.exitCode ?? TABLE[code].exitCode;
     this.details = redactValue(options.details ?? {}) as ErrorDetails;
+  }
+
+  /** Not a member of each error: it would be shown with it. @internal */
+  get [IS_KB_ERROR](): true {
+    return true;
   }
 }
 

@@ -20,11 +20,8 @@ export async function askFirst(argv: readonly string[]): Promise<FirstQuestion |
   if (words.some((word) => OTHERWISE.test(word))) return undefined;
   const at = words.findIndex((word) => /^--kb(=|$)/.test(word));
   const kb = at < 0 ? undefined : (/^--kb=(.*)$/s.exec(words[at] ?? '')?.[1] ?? words[at + 1]);
-  const begin = (around: Parameters<typeof findGround>[0]): ReturnType<typeof findGround> =>
-    findGround(around, kb === undefined ? {} : { kb });
   return askAhead(
-    surroundings({ disk: programDisk }),
-    begin,
+    (around) => findGround(surroundings({ disk: programDisk, ...around }), kb === undefined ? {} : { kb }),
     isAtTerminal() && !words.includes('--json') && mayAsk(process),
   );
 }

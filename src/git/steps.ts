@@ -35,3 +35,8 @@ export async function withPauses<T>(steps: Steps<T>, now: () => number, signal?:
     paused = now();
   }
 }
+
+/** Lets the event loop turn so many times: what has arrived is read then. None of the turns waits. */
+export async function turns(count: number): Promise<void> {
+  for (let turn = 0; turn < count; turn += 1) await new Promise(setImmediate);
+}

@@ -1,8 +1,8 @@
 import { shortName, type Oid } from '../git/ids.js';
 import { LockPaths, lookAtLock } from '../lock/layout.js';
 import { readShallow } from '../git/objects/history.js';
-import type { FetchRequest, Remote } from '../remote/remote.js';
-import { BegunRemote } from './begun-remote.js';
+import type { Remote } from '../remote/remote.js';
+import { BegunRemote, type Wanted } from './begun-remote.js';
 import { addressOf, connect } from './connect.js';
 import type { Ground } from './ground.js';
 import type { Ask, Surroundings } from './surroundings.js';
@@ -12,8 +12,6 @@ import { isContended } from './wait-log.js';
 
 /** Older than this an answer says too little about where the branch is now: most pushes upon it would be lost. */
 const FRESH_MS = 1000;
-
-type Wanted = Omit<FetchRequest, 'sink'>;
 
 /**
  * Where several writers are at work, all that come at once find the lock free and would ask, and all but one are taken
@@ -73,13 +71,12 @@ export class FirstQuestion {
  * Asks where a push of the branch that is checked out would go. Whatever is in the way is found again, and told, by the
  * cycle; it is only not asked ahead then. Nor is it where somebody has the lock: who waits is mostly taken along, and has
  * no question of its own.
- * @param begin gives the ground with the surroundings that it is given
+ * @param begin gives the ground, in surroundings with these parts
  * @param mayAsk there is a person at the terminal
  * @returns undefined: not asked
  */
 export async function askAhead(
-  surroundings: Surroundings,
-  begin: (surroundings: Surroundings) => Promise<Ground>,
+  begin: (around: Partial<Surroundings>) => Promise<Ground>,
   mayAsk: boolean,
 ): Promise<FirstQuestion | undefined> {
   const abort = new AbortController();
@@ -88,13 +85,12 @@ export async function askAhead(
   const taker = new Promise<Ask | undefined>((resolve) => (taken = resolve));
   try {
     const ground = await begin({
-      ...surroundings,
       signal: abort.signal,
       ...(mayAsk ? { ask: async (question) => (await taker)?.(question) } : {}),
       report: (event) => event.kind === 'warning' && warnings.push(event.text),
     });
     const { root, refs, settings } = ground;
-    const { disk, clock } = surroundings;
+    const { disk, clock } = ground.surroundings;
     const { branch } = refs.head();
     if (branch === undefined || !settings.gitEnabled || !settings.autoPush) return undefined;
     const name = shortName(branch);

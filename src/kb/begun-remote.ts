@@ -4,9 +4,12 @@ import type { Discovery, FetchRequest, FetchResult, PushOutcome, PushRequest, Re
 /** What is fetched ahead waits in memory: more than this, bytes of the pack, is better received by who can store it. */
 const MOST_BYTES = 1024 * 1024;
 
+/** What a fetch asks for. */
+export type Wanted = Omit<FetchRequest, 'sink'>;
+
 /** A fetch that was made before anybody asked for it. */
 interface Fetched {
-  readonly request: Omit<FetchRequest, 'sink'>;
+  readonly request: Wanted;
   readonly result: FetchResult;
   readonly pack: readonly Uint8Array[];
 }
@@ -25,7 +28,7 @@ export class BegunRemote implements Remote {
   constructor(
     private readonly remote: Remote,
     private readonly ref: RefName,
-    next: (tip: Oid) => Omit<FetchRequest, 'sink'> | undefined,
+    next: (tip: Oid) => Wanted | undefined,
   ) {
     const answer = remote.discover('write', [ref]);
     this.answer = answer;
@@ -103,7 +106,7 @@ export class BegunRemote implements Remote {
   }
 }
 
-async function fetchToMemory(remote: Remote, request: Omit<FetchRequest, 'sink'>): Promise<Fetched> {
+async function fetchToMemory(remote: Remote, request: Wanted): Promise<Fetched> {
   const pack: Uint8Array[] = [];
   let bytes = 0;
   const write = (chunk: Uint8Array): void => {
@@ -116,7 +119,7 @@ async function fetchToMemory(remote: Remote, request: Omit<FetchRequest, 'sink'>
 }
 
 /** Of two requests that say nothing of a depth or a filter. */
-function isSame(a: FetchRequest, b: Omit<FetchRequest, 'sink'>): boolean {
+function isSame(a: FetchRequest, b: Wanted): boolean {
   if (a.depth !== undefined || a.deepenTo !== undefined || a.deepenBy !== undefined || a.filter !== undefined)
     return false;
   return hasSame(a.wants, b.wants) && hasSame(a.haves, b.haves) && hasSame([...a.shallow], [...b.shallow]);

@@ -11,6 +11,7 @@ import { findEntry, type Leaf } from '../git/objects/tree.js';
 import { diffTrees, type TreeChange } from '../git/objects/tree-diff.js';
 import { RefMoved } from '../git/refs/refs.js';
 import type { RepoPath } from '../git/paths.js';
+import { turns } from '../git/steps.js';
 import { advance, removeJournal, treeOf, writeJournal } from './advance.js';
 import type { ConflictPolicy, MergedFile, Settled } from './apply-changes.js';
 import type { FirstQuestion } from './ask-ahead.js';
@@ -141,11 +142,6 @@ interface Planned {
   readonly target: Oid | undefined;
   /** What the cycle's own part means for the work tree. */
   readonly changes: readonly TreeChange[];
-}
-
-/** Lets the event loop turn: what has arrived is read then. None of the turns waits. */
-async function turns(count: number): Promise<void> {
-  for (let turn = 0; turn < count; turn += 1) await new Promise(setImmediate);
 }
 
 class Cycle {

@@ -1,8 +1,10 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createBareRepository, startGitServer, type GitServer } from '../support/http-backend.js';
-import { kb, kbOk } from '../support/kb.js';
+import { entry, kb, kbEnvironment, kbOk } from '../support/kb.js';
 import { git, makeTemporaryDirectory, nativeGit } from '../support/native-git.js';
 
 /*
@@ -58,6 +60,25 @@ describe.skipIf(!nativeGit.available)('what kb note asks before it is loaded (ne
     expect(git(join(place, 'kb.git'), ['ls-tree', '--name-only', 'main'])).toBe('a.md\nb.md\nc.md\nfirst.md\n');
     git(clone, ['fsck', '--strict']);
     expect(git(clone, ['status', '--porcelain'])).toBe('');
+  });
+
+  it.each([
+    ['without settings', undefined],
+    ['with a kb.yaml', 'notes:\n  dir: inbox\n'],
+  ])('is asked before there is a text, or a lock: %s', async (_, settings) => {
+    if (settings !== undefined) {
+      writeFileSync(join(clone, 'kb.yaml'), settings);
+      await kbOk(clone, ['sync']);
+      server.reset();
+    }
+    const child = spawn(process.execPath, [entry, 'note', '--path', 'a.md', '-'], { cwd: clone, env: kbEnvironment() });
+    const ended = once(child, 'close');
+    while (server.requests.length === 0 && child.exitCode === null)
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    expect([asked(), existsSync(join(clone, '.kb_operations.lock'))]).toEqual([[LOOK], false]);
+    child.stdin.end('the text');
+    expect(await ended).toEqual([0, null]);
+    expect(git(join(place, 'kb.git'), ['show', 'main:a.md'])).toContain('the text');
   });
 
   it('is asked of the KB that was named, also from elsewhere', async () => {

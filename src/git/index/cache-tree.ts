@@ -92,7 +92,7 @@ export function readRootTree(extension: Buffer | undefined): Omit<FolderTree, 'o
 export interface UnfoldedTree {
   readonly oid: Oid;
   /** The path of the folder with its last slash. */
-  readonly prefix: Uint8Array;
+  readonly prefix: Buffer;
   /** Entries that are no folders. */
   readonly files: number;
   readonly folders: readonly UnfoldedTree[];
@@ -118,9 +118,7 @@ function unfold(
   const isWhole = children.every((child) => child?.isWhole === true);
   const count = found.reduce((sum, child) => sum + child.count, files);
   if (count === 0) return undefined;
-  const name = Buffer.from(prefix.buffer, prefix.byteOffset + from, Math.max(0, prefix.length - from - 1)).toString(
-    'latin1',
-  );
+  const name = prefix.toString('latin1', from, Math.max(from, prefix.length - 1));
   const header = headerOf(name, isWhole ? count : -1, found);
   const bytes = [header, ...(isWhole ? [Buffer.from(oid, 'hex')] : []), ...found.flatMap((child) => child.bytes)];
   return { name, bytes, count, isWhole };

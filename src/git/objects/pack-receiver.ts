@@ -38,7 +38,8 @@ export interface ReceiveOptions {
   readonly onProgress?: (progress: ReceiveProgress) => void;
   /**
    * Each object as soon as it is whole, checked and named, in the pack's order but for deltas that had to wait; not
-   * blobs over 1 MiB, which are never held. The data is only valid during the call; `total` is what the pack says of itself. What it throws ends the reception.
+   * blobs over 1 MiB, which are never held. The data is only valid during the call; `total` is what the pack says of
+   * itself. What it throws ends the reception.
    */
   readonly onObject?: (oid: Oid, type: ObjectType, data: Buffer, total: number) => void;
   /** A pack with fewer objects is unpacked into loose ones, as git does (`fetch.unpackLimit`). Default 100. */

@@ -53,10 +53,10 @@ interface Folder {
   readonly oid: Oid;
   /** What follows is known when the tree is here. */
   tree: Buffer;
-  /** Its files have the numbers from here on, its folders are these, both in the tree's order. */
+  /** Its files have so many numbers from here on, its folders are these, both in the tree's order. */
   firstFile: number;
-  readonly folders: Folder[];
   files: number;
+  readonly folders: Folder[];
   isMade: boolean;
   /** The `.gitattributes` that speak of its files, its own and those above. */
   attributes: readonly Oid[];

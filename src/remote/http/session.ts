@@ -6,6 +6,7 @@ import type { RequestBody } from '../protocol/request-body.js';
 import type { Delivery, Reply } from './exchange.js';
 import { KbError, isKbError, redact } from '../../errors.js';
 import { printable } from '../../printable.js';
+import { turns } from '../../git/steps.js';
 import type { Preferences } from './preferences.js';
 import type { Authenticator, SessionOptions } from './session-options.js';
 import { discard, exchange } from './exchange.js';
@@ -102,7 +103,7 @@ export class HttpSession {
    * shutdown, close), each of microseconds: none of them waits.
    */
   async dropDeadConnections(): Promise<void> {
-    for (let turn = 0; turn < 5; turn += 1) await new Promise<void>((resolve) => setImmediate(resolve));
+    await turns(5);
   }
 
   close(): void {
