@@ -146,7 +146,7 @@ const buildProgram = (name, names) =>
     external: ['typescript'], // oclif would transpile a plugin's sources with it; kb has no plugins
     alias: { ...alias, 'graceful-fs': 'node:fs' }, // as plainFs
     plugins: [
-      lateBuiltins('node:crypto'),
+      lateBuiltins('node:crypto', 'node:worker_threads'),
       ...[noSignalHooks, givenColours, onDemand, requireFromPackage, commandTable(names), lazyOclif(), namedWrappers()],
     ],
   });

@@ -6,8 +6,10 @@ import { nodeDisk, programDisk } from '../../src/disk/disk.js';
 import type { Oid } from '../../src/git/ids.js';
 import type { FileMode } from '../../src/git/objects/tree.js';
 import { type WorktreeChange, scanChanges } from '../../src/git/worktree/status.js';
+import type { SecondLookFrom } from '../../src/git/worktree/second-look.js';
 import type { UntrackedCache } from '../../src/git/worktree/untracked-cache.js';
 import { git, makeTemporaryDirectory, nativeGit } from '../support/native-git.js';
+import { andWaitForAnswers } from '../support/second-look.js';
 import { openCache, settle } from '../support/untracked-cache.js';
 import { type File, type Files, NativeWorktree, file } from '../unit/git/worktree/native-worktree.js';
 
@@ -35,7 +37,12 @@ function asPorcelain(repository: NativeWorktree, changes: readonly WorktreeChang
   return [...[...lines].map(([path, letters]) => `${letters} ${path}`), ...untracked].sort();
 }
 
-function scan(repository: NativeWorktree, excludesFile?: string, cache?: UntrackedCache): string[] {
+function scan(
+  repository: NativeWorktree,
+  excludesFile?: string,
+  cache?: UntrackedCache,
+  secondLook?: SecondLookFrom,
+): string[] {
   const headTree = git(repository.root, ['rev-parse', 'HEAD^{tree}']).trim() as Oid;
   const { worktree, objects } = repository;
   const changes = scanChanges(worktree, repository.index(), {
@@ -43,6 +50,7 @@ function scan(repository: NativeWorktree, excludesFile?: string, cache?: Untrack
     objects,
     ...(excludesFile === undefined ? {} : { excludesFile }),
     ...(cache === undefined ? {} : { cache }),
+    ...(secondLook === undefined ? {} : { secondLook }),
   });
   cache?.save();
   return asPorcelain(repository, changes);
@@ -192,16 +200,19 @@ const tree = fc.dictionary(path, item, { maxKeys: 10, noNullPrototype: true }).m
 });
 
 describe.skipIf(!nativeGit.available)('scanChanges against git status (needs native git)', () => {
-  it('agrees over random work trees', () => {
+  it.each([
+    ['in one thread', undefined, 60],
+    ['with all files but one looked at by a second thread', { files: 2, start: andWaitForAnswers }, 40],
+  ])('agrees over random work trees, %s', (_how, secondLook, numRuns) => {
     fc.assert(
       fc.property(tree, fc.array(edit, { maxLength: 12 }), (files, steps) => {
         const repository = new NativeWorktree();
         repository.advance(new Map(), files);
         for (const { step } of steps) step(repository);
-        const found = scan(repository);
+        const found = scan(repository, undefined, undefined, secondLook);
         expect(found).toEqual(statusOf(repository));
       }),
-      { numRuns: 60 },
+      { numRuns },
     );
   });
 

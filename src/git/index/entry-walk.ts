@@ -23,13 +23,17 @@ const EMPTY_BLOB = Buffer.from('e69de29bb2d1d6434b8b29ae775ad8c2e48c5391', 'hex'
 /** Seconds and nanoseconds of the index's own mtime; undefined: there was no file. */
 export type WrittenAt = readonly [seconds: number, nanoseconds: number] | undefined;
 
+/** What lstat says of a file, without bigint, as far as it is needed to tell whether the file is as it was. */
+export type LookedAt = Pick<Stats, 'mode' | 'size' | 'ino' | 'uid' | 'gid' | 'mtimeMs' | 'ctimeMs'>;
+
 /**
  * One pass over all entries in their order, on the bytes of the index: no object and no string is made for an
  * entry unless it is asked for. Of 100,000 files that are as they were that is all there is to do beside lstat.
  */
 export class EntryWalk {
   private readonly bytes: Buffer;
-  private ordinal = -1;
+  /** Of the entry that the walk is at. */
+  ordinal = -1;
   private start = 0;
   private flags = 0;
   private name = 0;
@@ -164,7 +168,7 @@ export class EntryWalk {
    * would have to follow the one before it within that time, with the look that git recorded in between, and
    * whoever records looks first and reads the content after.
    */
-  isUnchanged(stats: Stats): boolean {
+  isUnchanged(stats: LookedAt): boolean {
     const { bytes, start } = this;
     const mtime = readUInt32(bytes, start + FIELD.mtime);
     const mtimeNs = readUInt32(bytes, start + FIELD.mtime + 4);

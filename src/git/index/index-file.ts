@@ -40,7 +40,7 @@ import { splice, SplicedEntries } from './splice.js';
 export { fileStatOf } from './entry.js';
 export type { FileStat, IndexEntry, NewEntry } from './entry.js';
 export type { FolderTree, KnownTrees } from './cache-tree.js';
-export type { EntryWalk } from './entry-walk.js';
+export type { EntryWalk, LookedAt } from './entry-walk.js';
 
 const HEADER_BYTES = 12;
 const CHECKSUM_BYTES = 20;
@@ -58,6 +58,13 @@ export interface StatTrust {
   readonly ctime: boolean;
   /** core.fileMode: the executable bit means something. */
   readonly fileMode: boolean;
+}
+
+/** Entries in the layout of versions 2 and 3. */
+export interface SharedEntries {
+  readonly bytes: SharedArrayBuffer;
+  /** Where each one starts; the last element is the end of the last one. */
+  readonly offsets: Uint32Array;
 }
 
 /** A change that `prepare` was told of, and the TREE extension that it leads to. */
@@ -169,6 +176,20 @@ export class GitIndex {
     const bytes = Buffer.alloc(4);
     bytes.writeUInt32BE(mode);
     return this.table.bytes.includes(bytes);
+  }
+
+  get count(): number {
+    return this.table.count;
+  }
+
+  /** A copy of all entries that another thread can read, too. */
+  share(): SharedEntries {
+    const { bytes, offsets } = this.table;
+    const shared = new SharedArrayBuffer(bytes.length);
+    new Uint8Array(shared).set(bytes);
+    const starts = new Uint32Array(new SharedArrayBuffer(offsets.byteLength));
+    starts.set(offsets);
+    return { bytes: shared, offsets: starts };
   }
 
   /** All entries in their order, for whoever looks at each file. */

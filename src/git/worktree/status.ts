@@ -5,6 +5,7 @@ import { type Leaf, walkTree } from '../objects/tree.js';
 import { type RepoPath, comparePaths } from '../paths.js';
 import { asStorageError } from '../../disk/durable.js';
 import { isSameType } from './modes.js';
+import type { SecondLookFrom } from './second-look.js';
 import { findTrackedChanges } from './tracked-changes.js';
 import { TrackedFolders } from './tracked-folders.js';
 import { findUntracked, type UntrackedOptions } from './untracked.js';
@@ -27,6 +28,8 @@ export interface ScanOptions extends UntrackedOptions {
   /** HEAD's tree, to report staged changes too. */
   readonly headTree?: Oid;
   readonly objects: ObjectSource;
+  /** For tests. */
+  readonly secondLook?: SecondLookFrom;
 }
 
 /**
@@ -39,7 +42,7 @@ export function scanChanges(worktree: Worktree, index: GitIndex, options: ScanOp
   try {
     const staged = options.headTree === undefined ? [] : findStaged(index, options.headTree, options.objects);
     const folders = new TrackedFolders(worktree.disk, worktree.root);
-    const tracked = findTrackedChanges(worktree, index, folders);
+    const tracked = findTrackedChanges(worktree, index, folders, options.secondLook);
     const found = [...staged, ...tracked, ...findUntracked(worktree, index, folders, options)];
     return found.sort((a, b) => comparePaths(a.path, b.path) || Number(b.staged) - Number(a.staged));
   } catch (error) {

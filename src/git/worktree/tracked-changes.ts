@@ -3,6 +3,7 @@ import { type EntryWalk, type GitIndex, type IndexEntry, fileStatOf } from '../i
 import { type RepoPath, toDiskPath } from '../paths.js';
 import { GITLINK, REGULAR, isSameType } from './modes.js';
 import { nestedGitDir, nestedHead } from './nested-repository.js';
+import { SecondLook, type SecondLookFrom } from './second-look.js';
 import type { WorktreeChange } from './status.js';
 import type { TrackedFolder, TrackedFolders } from './tracked-folders.js';
 import type { Worktree } from './worktree.js';
@@ -12,13 +13,24 @@ type Difference = Pick<WorktreeChange, 'kind' | 'nestedRepository'>;
 const IF_THERE = { throwIfNoEntry: false } as const;
 
 /**
- * The index against the files: one lstat an entry, in one thread. A file is read only where its stat data cannot tell.
+ * The index against the files: one lstat an entry, of many entries the last ones in a second thread. A file is read only
+ * where its stat data cannot tell.
  * @param folders is filled with the folders of all entries
  */
-export function findTrackedChanges(worktree: Worktree, index: GitIndex, folders: TrackedFolders): WorktreeChange[] {
-  const scan = new TrackedScan(worktree, index, folders);
+export function findTrackedChanges(
+  worktree: Worktree,
+  index: GitIndex,
+  folders: TrackedFolders,
+  from?: SecondLookFrom,
+): WorktreeChange[] {
   const { disk } = worktree;
-  return disk.roam === undefined ? scan.run() : disk.roam((enter) => scan.run(enter));
+  const secondLook = SecondLook.start(disk, worktree.root, index, from);
+  const scan = new TrackedScan(worktree, index, folders, secondLook);
+  try {
+    return disk.roam === undefined ? scan.run() : disk.roam((enter) => scan.run(enter));
+  } finally {
+    secondLook?.close();
+  }
 }
 
 class TrackedScan {
@@ -33,6 +45,7 @@ class TrackedScan {
     private readonly worktree: Worktree,
     private readonly index: GitIndex,
     private readonly folders: TrackedFolders,
+    private readonly secondLook: SecondLook | undefined,
   ) {
     this.walk = index.walk();
     // mtime alone can be set by hand to any nanosecond
@@ -97,7 +110,7 @@ class TrackedScan {
   private isSurelyUnchanged(): boolean {
     if (this.isExact) return false;
     const { walk, worktree } = this;
-    const stats = worktree.disk.lstatSync(this.diskPath(), IF_THERE);
+    const stats = this.secondLook?.at(walk.ordinal) ?? worktree.disk.lstatSync(this.diskPath(), IF_THERE);
     if (stats === undefined) return false;
     if (stats.ino > Number.MAX_SAFE_INTEGER) {
       this.isExact = true;

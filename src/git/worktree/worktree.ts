@@ -23,7 +23,7 @@ import { atOnce, type Steps } from '../steps.js';
 import { type ApplyOptions, type BlobSource, applyChanges } from './apply.js';
 import { Folders, folderOf } from './folders.js';
 import { listFolder } from './folder-listing.js';
-import { EXECUTABLE, REGULAR, SYMLINK } from './modes.js';
+import { EXECUTABLE, REGULAR, SYMLINK, isSameType } from './modes.js';
 import { type Obstacle, findObstacles } from './obstacles.js';
 import { namesTemporaryFile, pathProblem } from './path-rules.js';
 import type { SparseCone } from './sparse-cone.js';
@@ -180,12 +180,13 @@ export class Worktree {
   }
 
   /** @returns undefined for what git does not track: folders, pipes, sockets, devices */
-  modeOf(stats: BigIntStats | Stats, recordedMode?: number): FileMode | undefined {
-    if (stats.isSymbolicLink()) return SYMLINK;
-    if (!stats.isFile()) return undefined;
+  modeOf(stats: Pick<BigIntStats | Stats, 'mode'>, recordedMode?: number): FileMode | undefined {
+    const mode = Number(stats.mode);
+    if (isSameType(mode, SYMLINK)) return SYMLINK;
+    if (!isSameType(mode, REGULAR)) return undefined;
     if (!this.settings.symlinks && recordedMode === SYMLINK) return SYMLINK;
     if (!this.settings.fileMode) return recordedMode === EXECUTABLE ? EXECUTABLE : REGULAR;
-    return (Number(stats.mode) & OWNER_MAY_EXECUTE) === 0 ? REGULAR : EXECUTABLE;
+    return (mode & OWNER_MAY_EXECUTE) === 0 ? REGULAR : EXECUTABLE;
   }
 
   /**
