@@ -75,6 +75,10 @@ export class FileWriter {
   private death: Error | undefined;
   private filling = 0;
   private used = 0;
+  /** Of the file that was added last: mostly the next one lies there too. */
+  private folder: Buffer | undefined;
+  private place: Buffer;
+  private isRawPlace = false;
   /** Bytes of content that is handed over and not told as written. */
   pendingBytes = 0;
   /** Files that are handed over and not told as written. */
@@ -92,6 +96,7 @@ export class FileWriter {
     private readonly startThread = (program: string, options: WorkerOptions): Worker => new Worker(program, options),
   ) {
     this.prefix = Buffer.from(`${directory}/`);
+    this.place = this.prefix;
     const bytes = new SharedArrayBuffer(BATCHES * BATCH_BYTES);
     const control = new Int32Array(new SharedArrayBuffer(4 * (LENGTHS + BATCHES)));
     this.shared = { control, memory: Buffer.from(bytes), words: new Uint32Array(bytes) };
@@ -123,6 +128,7 @@ export class FileWriter {
 
   /** @throws what the file system said about this file, or one before it */
   add(job: FileJob): void {
+    if (job.folder !== this.folder) this.enter(job.folder);
     const bytes = this.bytesOf(job);
     if (bytes > BATCH_BYTES) return this.writeAlone(job, bytes);
     if (this.used + bytes > BATCH_BYTES || this.used === 0) this.nextBatch();
@@ -157,17 +163,24 @@ export class FileWriter {
       }
       yield;
     }
+    this.stop();
   }
 
   /** Ends the second thread, in the middle of its work if need be; after that nothing is written any more. */
   async close(): Promise<void> {
+    this.stop();
+    // One that has nothing left to write ends by itself, and nobody waits for that.
+    if (this.pendingFiles > 0) await this.thread?.terminate();
+    this.port.close();
+    this.farPort.close();
+  }
+
+  /** The second thread ends when it comes by, which takes it some milliseconds that the first one can use. */
+  private stop(): void {
     const { control } = this.shared;
     Atomics.store(control, STOP, 1);
     Atomics.add(control, SIGNAL, 1);
     Atomics.notify(control, SIGNAL);
-    await this.thread?.terminate();
-    this.port.close();
-    this.farPort.close();
   }
 
   /** Too large for a batch: written at once. */
@@ -179,24 +192,31 @@ export class FileWriter {
     this.onWritten(job.id, words, 4);
   }
 
-  private bytesOf({ folder, name, content }: FileJob): number {
-    return (4 * HEAD_WORDS + this.prefix.length + folder.length + name.length + content.length + 3) & ~3;
+  private enter(folder: Buffer): void {
+    this.folder = folder;
+    this.place = Buffer.concat([this.prefix, folder]);
+    this.isRawPlace = !isUtf8(folder);
+  }
+
+  private bytesOf({ name, content }: FileJob): number {
+    return (4 * HEAD_WORDS + this.place.length + name.length + content.length + 3) & ~3;
   }
 
   private put(job: FileJob, { memory, words }: Omit<SharedMemory, 'control'>, start: number): void {
-    const { folder, name, content } = job;
-    const { prefix } = this;
-    const isRaw = !isUtf8(name) || !isUtf8(folder);
+    const { name, content } = job;
+    const { place } = this;
+    const isRaw = this.isRawPlace || !isUtf8(name);
     const word = start >>> 2;
     words[word] = job.id;
     words[word + 1] = job.permission;
-    words[word + 2] = prefix.length + folder.length + name.length + (isRaw ? RAW_PATH : 0);
+    words[word + 2] = place.length + name.length + (isRaw ? RAW_PATH : 0);
     words[word + 3] = content.length;
     let at = start + 4 * HEAD_WORDS;
-    memory.set(prefix, at);
-    memory.set(folder, (at += prefix.length));
-    memory.set(name, (at += folder.length));
-    memory.set(content, at + name.length);
+    memory.set(place, at);
+    at += place.length;
+    // so few bytes are sooner copied than `set` is called
+    for (let byte = 0; byte < name.length; byte++) memory[at++] = name[byte] as number;
+    memory.set(content, at);
   }
 
   private nextBatch(): void {

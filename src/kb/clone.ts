@@ -48,6 +48,7 @@ import { sshCommandWith, type SshFiles, userSshSettings } from './ssh-settings.j
 import { StopSignal } from './stop-signal.js';
 import { submodulesIn, submodulesLeftAlone } from './submodules.js';
 import type { Surroundings } from './surroundings.js';
+import { untilSent } from './until-sent.js';
 
 /** A history of so many objects takes long enough for a second thread to be worth its start. */
 const SECOND_THREAD_FROM = 20_000;
@@ -242,7 +243,6 @@ async function cloneInto(surroundings: Surroundings, order: CloneOrder, record: 
     const space = watchSpace(disk, directory, `clone into ${directory}`);
     space?.require(0);
     record.write();
-    stage = CloneStage.make(disk, directory);
     remote = await openRemote(url, {
       ...remoteOptions(surroundings, { gitConfig: userGitConfig(surroundings), settings, remoteName: settings.remote }),
       ssh: () => ({ ...userSshSettings(surroundings), ...optional('command', order.sshCommand) }),
@@ -252,9 +252,13 @@ async function cloneInto(surroundings: Surroundings, order: CloneOrder, record: 
     });
     report({ kind: 'step', text: `cloning ${url.display}` });
     const wanted = { named: settings.branch, session: settings.sessionBranch };
-    const target = chooseTarget(await remote.discover('read', refsToAsk(wanted)), wanted);
-    if (target === undefined) throw await noSuchBranch(remote, settings.branch ?? 'main');
+    const asked = remote.discover('read', refsToAsk(wanted));
+    asked.catch(() => undefined); // while the stage is made nobody waits for it
+    await untilSent(remote, asked, clock);
+    stage = CloneStage.make(disk, directory);
     const traits = probeVolume(disk, stage.tree);
+    const target = chooseTarget(await asked, wanted);
+    if (target === undefined) throw await noSuchBranch(remote, settings.branch ?? 'main');
     const branch = target.kind === 'branch' ? shortName(target.ref) : 'main';
     initRepository(disk, stage.gitDir, { bare: false, branch });
     writeRemoteConfig(disk, stage.gitDir, order, target);

@@ -178,10 +178,6 @@ export class GitIndex {
     return this.table.bytes.includes(bytes);
   }
 
-  get count(): number {
-    return this.table.count;
-  }
-
   /** A copy of all entries that another thread can read, too. */
   share(): SharedEntries {
     const { bytes, offsets } = this.table;

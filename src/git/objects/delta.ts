@@ -61,12 +61,12 @@ export function applyDelta(base: Buffer, delta: Buffer, maxBytes: number, into?:
       if (size === 0) size = 0x10000;
       if (at > end || from + size > baseSize || written + size > resultSize)
         throw damaged('it copies from or to outside');
-      if (size < 24) for (let index = 0; index < size; index++) result[written + index] = base[from + index] as number;
+      if (size < 64) for (let index = 0; index < size; index++) result[written + index] = base[from + index] as number;
       else base.copy(result, written, from, from + size);
       written += size;
     } else if (command !== 0) {
       if (at + command > end || written + command > resultSize) throw damaged('it inserts beyond its end');
-      if (command < 24)
+      if (command < 64)
         for (let index = 0; index < command; index++) result[written + index] = delta[at + index] as number;
       else delta.copy(result, written, at, at + command);
       at += command;

@@ -442,7 +442,8 @@ export class FreshCheckout {
     const bytes = words[at + STAT.size] as number;
     this.done += 1;
     this.bytes += bytes;
-    this.blockBytes += Math.ceil(bytes / this.volumeBlock) * this.volumeBlock;
+    const over = bytes % this.volumeBlock;
+    this.blockBytes += over === 0 ? bytes : bytes - over + this.volumeBlock;
   }
 
   /** One of the files would silently take the other's place. */

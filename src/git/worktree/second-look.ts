@@ -68,10 +68,10 @@ export class SecondLook {
   static start(
     disk: Disk,
     root: string,
-    index: { readonly count: number; share(): SharedEntries },
+    index: { readonly entryCount: number; share(): SharedEntries },
     { files, start } = AS_MEASURED,
   ): SecondLook | undefined {
-    if (index.count < files || !isPlainDisk(disk) || availableParallelism() < 2) return undefined;
+    if (index.entryCount < files || !isPlainDisk(disk) || availableParallelism() < 2) return undefined;
     try {
       return new SecondLook(root, index.share(), start);
     } catch {
