@@ -211,7 +211,7 @@ class Application {
     if (stats?.isDirectory() === true) {
       this.removeEmptyFolders(path);
       if (this.worktree.lstat(path) !== undefined) return this.blocked(path, after, path);
-    } else if (stats !== undefined && this.options.keepOthers === true) {
+    } else if (stats !== undefined && this.options.keepOthers === true && !this.isAsRecorded(path, stats, before)) {
       if (this.isWritten(path, stats, after)) return { mode: after.mode, oid: after.oid, stat: fileStatOf(stats) };
       if (this.mustKeep(path, stats, before, after)) return unknown(after);
     }
@@ -254,7 +254,7 @@ class Application {
 
   /** Only with `keepOthers`: the file holds something that is in neither version. */
   private mustKeep(path: RepoPath, stats: BigIntStats, before: Leaf | undefined, after: Leaf | undefined): boolean {
-    if (this.options.keepOthers !== true) return false;
+    if (this.options.keepOthers !== true || this.isAsRecorded(path, stats, before)) return false;
     const { rules } = this;
     if (rules === undefined)
       return ![before, after].some((leaf) => leaf !== undefined && this.worktree.holds(path, stats, leaf));
@@ -262,14 +262,17 @@ class Application {
     const holds = (leaf: Leaf | undefined): boolean =>
       leaf !== undefined &&
       (this.worktree.holds(path, stats, leaf, rules) || this.worktree.holds(path, stats, leaf, oldRules));
-    return !holds(before) && !holds(after) && !this.isAsCheckedOut(path, stats, before);
+    return !holds(before) && !holds(after);
   }
 
-  /** Of a file whose content kb cannot compare (its filter is another program's): what git has noted of it counts. */
-  private isAsCheckedOut(path: RepoPath, stats: BigIntStats, before: Leaf | undefined): boolean {
+  /**
+   * Git has noted the file as the one that `before` was written to, and nobody has touched it since: it need not be read.
+   * All that can be known of one whose content kb cannot compare, as its filter is another program's.
+   */
+  private isAsRecorded(path: RepoPath, stats: BigIntStats, before: Leaf | undefined): boolean {
     const { index } = this.options;
     const { settings } = this.worktree;
-    if (before === undefined || index === undefined || this.oldRules?.of(path).problem === undefined) return false;
+    if (before === undefined || index === undefined) return false;
     const entry = index.get(path);
     if (entry?.oid !== before.oid || entry.mode !== before.mode) return false;
     return index.isUnchanged(entry, fileStatOf(stats), { ctime: settings.trustCtime, fileMode: settings.fileMode });

@@ -7,10 +7,11 @@ import {
   readdirSync,
   statSync,
   symlinkSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { nodeDisk, type Disk } from '../../../../src/disk/disk.js';
 import { KbError } from '../../../../src/errors.js';
 import { decodePath, type RepoPath } from '../../../../src/git/paths.js';
@@ -183,6 +184,39 @@ describe('apply', () => {
       const { ino } = statSync(folder.at('a.md'));
       folder.apply({ 'a.md': folder.leaf('2') }, { keepOthers: true });
       expect(statSync(folder.at('a.md')).ino).toBe(ino);
+    });
+  });
+
+  describe('a file that is as git has noted it', () => {
+    let reads: string[];
+    let folder: WorktreeFolder;
+    beforeEach(() => {
+      reads = [];
+      folder = new WorktreeFolder({}, () =>
+        diskWith({
+          openSync: ((path: string, flags: string | number, mode?: number) => {
+            if (flags !== 'wx') reads.push(path);
+            return nodeDisk.openSync(path, flags, mode);
+          }) as typeof nodeDisk.openSync,
+        }),
+      );
+      folder.commit({ 'a.md': folder.leaf('1'), 'b.md': folder.leaf('1') });
+      const later = Date.now() / 1000 + 5; // as if the index had been written well after the files
+      utimesSync(join(folder.gitDir, 'index'), later, later);
+      reads = [];
+    });
+
+    it('is not read before it is written or removed', () => {
+      folder.apply({ 'a.md': folder.leaf('2') }, { keepOthers: true, index: folder.index() });
+      expect(folder.listing()).toEqual({ 'a.md': '2' });
+      expect(reads).toEqual([]);
+    });
+
+    it('is read where it has been touched since, or nobody says what git has noted', () => {
+      folder.write('b.md', '3');
+      folder.apply({ 'a.md': folder.leaf('2') }, { keepOthers: true, index: folder.index() });
+      expect(folder.listing()).toEqual({ 'a.md': '2', 'b.md': '3' });
+      expect(reads).not.toEqual([]);
     });
   });
 
