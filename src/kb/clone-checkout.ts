@@ -1,7 +1,7 @@
 import type { Oid } from '../git/ids.js';
 import { IndexLock } from '../git/index/index-file.js';
 import { parseCommit } from '../git/objects/commit.js';
-import type { ObjectSource, ObjectType } from '../git/objects/object.js';
+import type { LargeBlob, ObjectSource, ObjectType } from '../git/objects/object.js';
 import type { BlobSource } from '../git/worktree/apply.js';
 import { FreshCheckout, type FreshProgress, type Rest } from '../git/worktree/fresh-checkout.js';
 import type { RepoPath } from '../git/paths.js';
@@ -11,8 +11,9 @@ import type { Steps } from '../git/steps.js';
 /**
  * The files of a clone. A pack of one commit brings what will be files, and (as git orders them) each tree before the
  * blobs that it names: so they are written while they are in memory, inflated and looked up once, while the next ones
- * are on their way. The blobs of a partial clone come in a pack of their own, when all trees are known. What came in
- * another order, blobs over 1 MiB, and the files of a clone with a history are written after the pack, from it.
+ * are on their way; those over 1 MiB piece by piece. The blobs of a partial clone come in a pack of their own, when all
+ * trees are known. What came in another order, and the files of a clone with a history, are written after the pack, from
+ * it.
  */
 export class CloneCheckout {
   private files: FreshCheckout | undefined;
@@ -47,6 +48,11 @@ export class CloneCheckout {
       this.files.takeTree(oid, data);
       this.onTree();
     } else if (type === 'blob') this.files?.takeBlob(oid, data);
+  }
+
+  /** A blob of the pack over 1 MiB, of so many bytes. @returns undefined: it is written after the pack, from it */
+  takeLarge(size: number): LargeBlob | undefined {
+    return this.files?.takeLarge(size);
   }
 
   /** What did not come by. More may come after it, and then it is asked for again. @throws KbError E_UNSAFE_STATE, E_CORRUPT */

@@ -403,7 +403,15 @@ async function receive(
       meter.follow(phase, { done, total, bytes });
     },
     ...(order.depth === 1 || blobs !== undefined
-      ? { onObject: (oid, type, data, total) => checkout.take(oid, type, data, total) }
+      ? {
+          onObject: (oid, type, data, total) => checkout.take(oid, type, data, total),
+          onLargeBlob: (size) => {
+            const taker = checkout.takeLarge(size);
+            // All of it may be in the piece of the pack that is here: nothing is counted again before it is written.
+            if (taker !== undefined) space?.require(checkout.onDisk.soon);
+            return taker;
+          },
+        }
       : { secondThread: { fromObjects: SECOND_THREAD_FROM, start: (settled) => SettlingThread.start(settled) } }),
   });
   try {

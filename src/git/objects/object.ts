@@ -26,6 +26,14 @@ export interface ObjectSource {
  */
 export type BlobCopier = (write: (piece: Buffer) => void) => void;
 
+/** Takes a blob that is too large to be held, as it comes. */
+export interface LargeBlob {
+  /** @param piece only valid during the call */
+  write(piece: Buffer): void;
+  /** It is whole, and this is its name. Not called where something went wrong. */
+  end(oid: Oid): void;
+}
+
 export const OBJECT_TYPES: readonly ObjectType[] = ['commit', 'tree', 'blob', 'tag'];
 
 export function isObjectType(text: string): text is ObjectType {

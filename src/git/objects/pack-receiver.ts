@@ -10,7 +10,14 @@ import { crc32 } from './crc32.js';
 import { applyDelta, sizeOfResult } from './delta.js';
 import { createInflater } from './inflate.js';
 import type { ObjectLimits } from './limits.js';
-import { hashObject, objectPrefix, type GitObject, type ObjectSource, type ObjectType } from './object.js';
+import {
+  hashObject,
+  objectPrefix,
+  type GitObject,
+  type LargeBlob,
+  type ObjectSource,
+  type ObjectType,
+} from './object.js';
 import { makeObjectRing, MADE, type ObjectRing } from './object-ring.js';
 import { PackBytes } from './pack-bytes.js';
 import { encodeEntryHead, EntryHead, PACK_TYPES, REF_DELTA, TYPE_NUMBERS } from './pack-entry.js';
@@ -42,6 +49,11 @@ export interface ReceiveOptions {
    * itself. What it throws ends the reception.
    */
   readonly onObject?: (oid: Oid, type: ObjectType, data: Buffer, total: number) => void;
+  /**
+   * Before a blob over 1 MiB comes, of so many bytes by its own word: who takes it. What that one throws ends the
+   * reception.
+   */
+  readonly onLargeBlob?: (size: number) => LargeBlob | undefined;
   /** A pack with fewer objects is unpacked into loose ones, as git does (`fetch.unpackLimit`). Default 100. */
   readonly keepLooseUnder?: number;
   /** Objects that would become loose ones, up to 1 MiB of them, wait in memory until the store's `storeHeld`. */
@@ -172,6 +184,7 @@ class StreamingReceiver implements PackReceiver, SettledObjects {
   private entryAt = 0;
   private entryCrc = 0;
   private blobHash: Hash | undefined;
+  private largeBlob: LargeBlob | undefined;
   private bytes: PackBytes | undefined;
   private thread: SettlingThread | undefined;
   /** What stays here beside a thread, so that both do the same in the same way; and where it is inflated. */
@@ -408,7 +421,11 @@ class StreamingReceiver implements PackReceiver, SettledObjects {
     } else if (type === 'blob' && head.size > STREAM_BYTES) {
       const hash = createHash('sha1').update(objectPrefix('blob', head.size));
       this.blobHash = hash;
-      this.inflater.begin(head.size, (piece) => hash.update(piece));
+      const taker = (this.largeBlob = this.options.onLargeBlob?.(head.size));
+      this.inflater.begin(head.size, (piece) => {
+        hash.update(piece);
+        taker?.write(piece);
+      });
     } else {
       this.inflater.begin(head.size, undefined, this.roomFor(type, head.size));
     }
@@ -464,7 +481,9 @@ class StreamingReceiver implements PackReceiver, SettledObjects {
     } else if (this.isForRing) {
       this.settleInRing(index, type);
     } else if (this.blobHash !== undefined) {
-      table.resolve(index, TYPE_NUMBERS.blob, this.blobHash.digest('hex') as Oid);
+      const oid = this.blobHash.digest('hex') as Oid;
+      table.resolve(index, TYPE_NUMBERS.blob, oid);
+      this.largeBlob?.end(oid);
     } else if (type !== undefined) {
       this.settle(index, { type, data: this.inflater.take() });
     } else {

@@ -3,19 +3,20 @@ import { FileWriter, STAT, STAT_WORDS, statWords } from '../../disk/file-writer.
 import { KbError } from '../../errors.js';
 import { ATTRIBUTES_FILE } from '../attributes/attributes.js';
 import type { PathRules } from '../convert/conversions.js';
-import { changesFiles, convertToFile } from '../convert/path-conversion.js';
+import { changesFiles, convertToFile, type PathConversion } from '../convert/path-conversion.js';
 import type { Oid } from '../ids.js';
 import type { UnfoldedTree } from '../index/cache-tree.js';
 import { FreshEntries } from '../index/fresh-entries.js';
-import type { BlobCopier, ObjectSource } from '../objects/object.js';
+import type { BlobCopier, LargeBlob, ObjectSource } from '../objects/object.js';
 import { assertDepth, countFile, readTree, TreeScanner } from '../objects/tree.js';
 import { encodePath, type RepoPath, toDiskPath } from '../paths.js';
 import type { Steps } from '../steps.js';
 import type { BlobSource } from './apply.js';
 import { findCollisions } from './collisions.js';
 import { FreshFiles } from './fresh-files.js';
+import { IncomingFile } from './incoming-file.js';
 import { requirePossibleTarget } from './link-target.js';
-import { EXECUTABLE, GITLINK, SYMLINK } from './modes.js';
+import { EXECUTABLE, GITLINK, REGULAR, SYMLINK } from './modes.js';
 import { refuseUnsafePath } from './plan-check.js';
 import type { SparseCone } from './sparse-cone.js';
 import type { Worktree } from './worktree.js';
@@ -115,6 +116,8 @@ export class FreshCheckout {
   private readonly rules: PathRules | undefined;
   /** Also files of which no `.gitattributes` speaks may be converted. */
   private readonly convertsAll: boolean;
+  /** The large blob that is on its way. */
+  private incoming: IncomingFile | undefined;
   private done = 0;
   private bytes = 0;
   private blockBytes = 0;
@@ -148,13 +151,13 @@ export class FreshCheckout {
 
   /** Bytes that files take on disk so far: whole blocks. */
   get writtenBytes(): number {
-    return this.blockBytes;
+    return this.blockBytes + (this.incoming?.written ?? 0);
   }
 
   /** Bytes at most that files handed over will take and do not yet. */
   get soonBytes(): number {
     const { pendingBytes, pendingFiles } = this.writer;
-    return pendingBytes + pendingFiles * this.volumeBlock;
+    return pendingBytes + pendingFiles * this.volumeBlock + (this.incoming?.missing ?? 0);
   }
 
   /**
@@ -182,6 +185,18 @@ export class FreshCheckout {
       const content = files.isComing(file) ? this.converted(file, data) : undefined;
       if (content !== undefined) this.write(file, content);
     }
+  }
+
+  /**
+   * A blob on its way that is too large to be held, of so many bytes: it is written beside the files, and gets its place
+   * when its name is known. To be ended before the next one.
+   * @returns undefined: it is read from the store at the end
+   */
+  takeLarge(size: number): LargeBlob | undefined {
+    // no tree has named it, or its place is not known before all names are
+    if (this.byBlob.size === 0 || this.isFolding) return undefined;
+    const incoming = (this.incoming = new IncomingFile(this.worktree.disk, this.worktree.root, size));
+    return { write: (piece) => incoming.write(piece), end: (oid) => this.putInPlace(incoming, oid) };
   }
 
   /**
@@ -233,6 +248,7 @@ export class FreshCheckout {
 
   /** After that nothing is written any more; to be called in any case. */
   async close(): Promise<void> {
+    this.incoming?.discard();
     await this.writer.close();
   }
 
@@ -363,12 +379,27 @@ export class FreshCheckout {
   private converted(file: number, blob: Buffer): Buffer | undefined {
     const folder = this.folders[this.files.folder(file)] as Folder;
     if (this.rules === undefined || !this.isConverted(folder)) return blob;
+    const conversion = this.conversionOf(folder, this.entryOf(file, folder));
+    return conversion === undefined ? undefined : convertToFile(conversion, blob);
+  }
+
+  private isPlain(folder: Folder, entry: TreeScanner): boolean {
+    if (this.rules === undefined || !this.isConverted(folder)) return true;
+    const conversion = this.conversionOf(folder, entry);
+    return conversion !== undefined && !changesFiles(conversion);
+  }
+
+  /** @returns undefined where it is not known yet, or is none that can be made of bytes at hand */
+  private conversionOf(folder: Folder, entry: TreeScanner): PathConversion | undefined {
     if (folder.attributes.some((oid) => this.attributesBlobs.get(oid) === undefined)) return undefined;
+    const conversion = this.rules?.of((folder.path + entry.name) as RepoPath);
+    return conversion?.problem === undefined && conversion?.filter === undefined ? conversion : undefined;
+  }
+
+  private entryOf(file: number, folder: Folder): TreeScanner {
     const entry = new TreeScanner(folder.tree, this.files.entry(file));
     entry.next();
-    const conversion = this.rules.of((folder.path + entry.name) as RepoPath);
-    if (conversion.problem !== undefined || conversion.filter !== undefined) return undefined;
-    return convertToFile(conversion, blob);
+    return entry;
   }
 
   private contentOf(folder: Folder, entry: TreeScanner, objects: BlobSource): Buffer | BlobCopier {
@@ -399,12 +430,29 @@ export class FreshCheckout {
 
   private write(file: number, content: Buffer): void {
     const folder = this.folders[this.files.folder(file)] as Folder;
-    const entry = new TreeScanner(folder.tree, this.files.entry(file));
-    entry.next();
+    const entry = this.entryOf(file, folder);
     this.makeFolder(folder);
     this.files.handOver(file);
     const name = folder.tree.subarray(entry.nameStart, entry.nameEnd);
     this.writer.add({ id: file, permission: permissionOf(entry.fileMode), folder: folder.prefix, name, content });
+  }
+
+  /** One file is made of it; others with the same content, and one that is not simply its bytes, are left to the end. */
+  private putInPlace(incoming: IncomingFile, oid: Oid): void {
+    const { files, worktree } = this;
+    this.incoming = undefined;
+    for (let file = this.byBlob.get(oid) ?? -1; file >= 0; file = files.next(file)) {
+      const folder = this.folders[files.folder(file)] as Folder;
+      const entry = this.entryOf(file, folder);
+      if (!files.isComing(file) || entry.fileMode !== REGULAR || !this.isPlain(folder, entry)) continue;
+      this.makeFolder(folder);
+      const place = toDiskPath(worktree.root, folder.path + entry.name);
+      if (worktree.disk.lstatSync(place, { throwIfNoEntry: false }) !== undefined) break; // nobody's but a stranger's
+      files.handOver(file);
+      this.written(file, statWords(incoming.moveTo(place)), 0);
+      return;
+    }
+    incoming.discard();
   }
 
   /** A large one, piece by piece. */

@@ -1,4 +1,4 @@
-import { existsSync, lstatSync, readFileSync, readdirSync, readlinkSync } from 'node:fs';
+import { existsSync, lstatSync, readFileSync, readdirSync, readlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { nodeDisk } from '../../../../src/disk/disk.js';
@@ -126,12 +126,13 @@ describe('FreshCheckout', () => {
     expect(index.entryCount).toBe(12);
     for (const entry of index.entries()) {
       if (entry.mode === 0o160000) continue;
-      const { ino, size, mtimeNs } = lstatSync(join(root, entry.path), { bigint: true });
-      expect([entry.path, entry.stat.ino, entry.stat.size, entry.stat.mtimeNs]).toEqual([
+      const { ino, size, mtimeNs, ctimeNs } = lstatSync(join(root, entry.path), { bigint: true });
+      expect([entry.path, entry.stat.ino, entry.stat.size, entry.stat.mtimeNs, entry.stat.ctimeNs]).toEqual([
         entry.path,
         Number(BigInt.asUintN(32, ino)),
         Number(size),
         mtimeNs,
+        ctimeNs,
       ]);
     }
   }
@@ -231,6 +232,86 @@ describe('FreshCheckout', () => {
     const leftOut = [...GitIndex.read(nodeDisk, started.gitDir).entries()].filter((entry) => entry.skipWorktree);
     expect(leftOut.map(({ path }) => path)).toEqual(['again/deep.md', 'again/same.md']);
     expect(leftOut.map(({ oid }) => oid)).toEqual([hashOf('deep'), hashOf('same')]);
+  });
+
+  describe('a large blob that comes piece by piece', () => {
+    /** @param hash default: the blob's own */
+    function stream(to: FreshCheckout, text: string, hash = hashOf(text)): boolean {
+      const taker = to.takeLarge(text.length);
+      for (let at = 0; at < text.length; at += 3) taker?.write(Buffer.from(text.slice(at, at + 3)));
+      taker?.end(hash);
+      return taker !== undefined;
+    }
+
+    const isTree = ({ object }: Pack['objects'][number]): boolean => object.type === 'tree';
+
+    it('is written as it comes, and not read from the store', () => {
+      const pack = new Pack(SPEC);
+      const started = start(pack);
+      offer(started.checkout, pack.objects.filter(isTree));
+      expect(stream(started.checkout, 'beside a')).toBe(true);
+      expect(started.checkout.progress).toMatchObject({ done: 1, bytes: 8 });
+      expect(readFileSync(join(started.root, 'a.md'), 'utf8')).toBe('beside a');
+      expect(complete(started.checkout, pack).missing).not.toContain(hashOf('beside a'));
+      expect(pack.asked).not.toContain(hashOf('beside a'));
+      expectAll(started);
+    });
+
+    it.each([
+      ['has further places', 'same', 2],
+      ['is an executable', '#!/bin/sh', 1],
+      ["is a link's target", 'a/one.md', 1],
+      ['is in no tree', 'of another tree', 0],
+    ])('the rest is read from the store where it %s', (_, text, places) => {
+      const pack = new Pack(SPEC);
+      const started = start(pack);
+      offer(started.checkout, pack.objects.filter(isTree));
+      expect(stream(started.checkout, text)).toBe(true);
+      expect(complete(started.checkout, pack).missing.filter((oid) => oid === hashOf(text))).toHaveLength(places);
+      expectAll(started);
+    });
+
+    it('is not taken before a tree names a file, nor where the volume folds names', () => {
+      const pack = new Pack(SPEC);
+      expect(stream(start(pack).checkout, 'beside a')).toBe(false);
+      const folding = start(pack, { ignoreCase: true });
+      offer(folding.checkout, pack.objects.filter(isTree));
+      expect(stream(folding.checkout, 'beside a')).toBe(false);
+      expect(readdirSync(folding.root)).toEqual([]);
+    });
+
+    it('counts as about to be written until it is', () => {
+      const pack = new Pack(SPEC);
+      const { checkout } = start(pack);
+      offer(checkout, pack.objects.filter(isTree));
+      const taker = checkout.takeLarge(8);
+      expect([checkout.writtenBytes, checkout.soonBytes]).toEqual([0, 8]);
+      taker?.write(Buffer.from('besi'));
+      expect([checkout.writtenBytes, checkout.soonBytes]).toEqual([4, 4]);
+      taker?.write(Buffer.from('de a'));
+      taker?.end(hashOf('beside a'));
+      expect([checkout.writtenBytes, checkout.soonBytes]).toEqual([4096, 0]);
+    });
+
+    it('is gone when it does not come to its end', async () => {
+      const pack = new Pack(SPEC);
+      const { root, checkout } = start(pack);
+      offer(checkout, pack.objects.filter(isTree));
+      checkout.takeLarge(8)?.write(Buffer.from('besi'));
+      expect(readdirSync(root)).toHaveLength(1);
+      await checkout.close();
+      expect(readdirSync(root)).toEqual([]);
+    });
+
+    it("does not take the place of a stranger's file", () => {
+      const pack = new Pack(SPEC);
+      const { root, checkout } = start(pack);
+      offer(checkout, pack.objects.filter(isTree));
+      writeFileSync(join(root, 'a.md'), 'mine');
+      stream(checkout, 'beside a');
+      expect(() => complete(checkout, pack)).toThrow(expect.objectContaining({ code: 'EEXIST' }));
+      expect(readFileSync(join(root, 'a.md'), 'utf8')).toBe('mine');
+    });
   });
 
   it('makes nothing of an empty tree', () => {
