@@ -83,7 +83,10 @@ function openCache(folder) {
   const directory = join(XDG_CACHE_HOME || join(home, '.cache'), 'kb', 'compiled');
   const command = /^[a-z][a-z-]{0,19}$/.test(argv[0] ?? '') ? argv[0] : 'none';
   try {
-    if (process.getuid !== undefined && statSync(home).uid !== process.getuid()) return undefined;
+    const owner = statSync(home, { throwIfNoEntry: false })?.uid;
+    // XDG_CACHE_HOME is made by who first writes to it (XDG Base Directory Specification); a home is nobody's to make.
+    if (owner === undefined && !XDG_CACHE_HOME) return undefined;
+    if (owner !== undefined && process.getuid !== undefined && owner !== process.getuid()) return undefined;
     const { size, mtimeMs } = statSync(join(folder, 'kb.cjs'));
     const build = `${version}-${process.version}-${process.arch}-${size}-${Math.trunc(mtimeMs)}`;
     return { of: (program) => new CodeCache(directory, build, `${command}-${program}`) };

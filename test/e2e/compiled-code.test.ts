@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, readdirSync, truncateSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { kbOk } from '../support/kb.js';
@@ -53,6 +53,21 @@ describe('the compiled code that is kept', () => {
     truncateSync(file, length);
     await write();
     expect(readFileSync(file).length).toBeGreaterThan(whole / 2);
+  });
+
+  it('is kept in a folder for caches that is not there yet, which is made for nobody else', async () => {
+    const cache = join(place, 'not/yet');
+    env = { HOME: place, XDG_CACHE_HOME: cache };
+    await write();
+    expect(readdirSync(join(cache, 'kb/compiled'))).not.toEqual([]);
+    expect(statSync(cache).mode & 0o777).toBe(0o700);
+  });
+
+  it('makes no home', async () => {
+    const home = join(place, 'nobody');
+    env = { HOME: home };
+    await write();
+    expect(existsSync(home)).toBe(false);
   });
 
   it('is not looked for where nothing is kept: the command runs all the same', async () => {
