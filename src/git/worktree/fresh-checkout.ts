@@ -440,7 +440,6 @@ export class FreshCheckout {
   /** One file is made of it; others with the same content, and one that is not simply its bytes, are left to the end. */
   private putInPlace(incoming: IncomingFile, oid: Oid): void {
     const { files, worktree } = this;
-    this.incoming = undefined;
     for (let file = this.byBlob.get(oid) ?? -1; file >= 0; file = files.next(file)) {
       const folder = this.folders[files.folder(file)] as Folder;
       const entry = this.entryOf(file, folder);
@@ -450,9 +449,11 @@ export class FreshCheckout {
       if (worktree.disk.lstatSync(place, { throwIfNoEntry: false }) !== undefined) break; // nobody's but a stranger's
       files.handOver(file);
       this.written(file, statWords(incoming.moveTo(place)), 0);
+      this.incoming = undefined;
       return;
     }
     incoming.discard();
+    this.incoming = undefined;
   }
 
   /** A large one, piece by piece. */

@@ -303,6 +303,16 @@ describe('FreshCheckout', () => {
       expect(readdirSync(root)).toEqual([]);
     });
 
+    it('is gone where its folder cannot be made', async () => {
+      const pack = new Pack(SPEC);
+      const { root, checkout } = start(pack);
+      offer(checkout, pack.objects.filter(isTree));
+      writeFileSync(join(root, 'a'), 'mine');
+      expect(() => stream(checkout, '1')).toThrow(expect.objectContaining({ code: 'EEXIST' }));
+      await checkout.close();
+      expect(readdirSync(root)).toEqual(['a']);
+    });
+
     it("does not take the place of a stranger's file", () => {
       const pack = new Pack(SPEC);
       const { root, checkout } = start(pack);
