@@ -1,15 +1,9 @@
 import { isUtf8 } from 'node:buffer';
 import type { BigIntStats } from 'node:fs';
-import { availableParallelism } from 'node:os';
-import {
-  MessageChannel,
-  receiveMessageOnPort,
-  Worker,
-  type MessagePort,
-  type WorkerOptions,
-} from 'node:worker_threads';
+import { MessageChannel, receiveMessageOnPort, type MessagePort, type Worker } from 'node:worker_threads';
 import { KbError } from '../errors.js';
 import { isPlainDisk, type Disk } from './disk.js';
+import { ifThereIsAThread, runInThread, type StartThread } from './second-thread.js';
 
 /** What a batch needs of the file system; the second thread has Node's own. */
 type FileCalls = Pick<Disk, 'openSync' | 'writeSync' | 'fstatSync' | 'closeSync'>;
@@ -87,13 +81,13 @@ export class FileWriter {
   /**
    * @param directory absolute
    * @param onWritten is told of each file: its id, and where in `words` its stat is (only during the call)
-   * @param startThread for tests
+   * @param start for tests
    */
   constructor(
     private readonly disk: Disk,
     directory: string,
     private readonly onWritten: (id: number, words: Uint32Array, at: number) => void,
-    private readonly startThread = (program: string, options: WorkerOptions): Worker => new Worker(program, options),
+    private readonly start?: StartThread,
   ) {
     this.prefix = Buffer.from(`${directory}/`);
     this.place = this.prefix;
@@ -108,22 +102,12 @@ export class FileWriter {
 
   /** Starts the second thread, where there is a processor for it and the disk is the real one. It costs 20 ms of that processor, and 10 MB. */
   speedUp(): void {
-    if (this.thread !== undefined || !isPlainDisk(this.disk) || availableParallelism() < 2) return;
-    try {
-      const thread = this.startThread(PROGRAM, {
-        eval: true,
-        execArgv: [],
-        workerData: { shared: this.shared, port: this.farPort },
-        transferList: [this.farPort],
-        resourceLimits: { maxYoungGenerationSizeMb: 4, maxOldGenerationSizeMb: 64 },
-      });
-      thread.on('error', (error) => (this.death ??= error));
-      thread.on('exit', (code) => (this.death ??= new Error(`it ended with ${code}`)));
-      thread.unref();
-      this.thread = thread;
-    } catch {
-      // No thread to be had: this one writes all by itself.
-    }
+    if (this.thread !== undefined || !isPlainDisk(this.disk)) return;
+    const { shared, farPort: port } = this;
+    const needs = { workerData: { shared, port }, transferList: [port], youngGeneration: 4 };
+    this.thread = ifThereIsAThread(() => runInThread(PROGRAM, needs, this.start));
+    this.thread?.on('error', (error) => (this.death ??= error));
+    this.thread?.on('exit', (code) => (this.death ??= new Error(`it ended with ${code}`)));
   }
 
   /** @throws what the file system said about this file, or one before it */

@@ -253,7 +253,6 @@ async function cloneInto(surroundings: Surroundings, order: CloneOrder, record: 
     report({ kind: 'step', text: `cloning ${url.display}` });
     const wanted = { named: settings.branch, session: settings.sessionBranch };
     const asked = remote.discover('read', refsToAsk(wanted));
-    asked.catch(() => undefined); // while the stage is made nobody waits for it
     await untilSent(remote, asked, clock);
     stage = CloneStage.make(disk, directory);
     const traits = probeVolume(disk, stage.tree);

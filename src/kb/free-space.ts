@@ -49,7 +49,7 @@ export class FreeSpace {
   ) {
     const { blocks, bsize } = disk.statfsSync(directory);
     const volume = blocks * bsize;
-    // Node gives a number with a fraction, if of 0: V8 would compile all that counts in such blocks a second time.
+    // Node gives a number as for fractions: V8 would compile all that counts in such blocks a second time.
     this.blockBytes = bsize | 0;
     this.reserve = Math.min(Math.max(volume / 100, LEAST_RESERVE), MOST_RESERVE, volume / 10);
     this.lookEvery = Math.min(LOOK_EVERY, this.reserve / 4);

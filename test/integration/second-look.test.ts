@@ -16,7 +16,7 @@ import { nodeDisk, programDisk, type Disk } from '../../src/disk/disk.js';
 import { fileStatOf, updateIndex } from '../../src/git/index/index-file.js';
 import type { RepoPath } from '../../src/git/paths.js';
 import { scanChanges } from '../../src/git/worktree/status.js';
-import type { StartThread } from '../../src/git/objects/settling-thread.js';
+import type { StartThread } from '../../src/disk/second-thread.js';
 import { git, nativeGit } from '../support/native-git.js';
 import { andWaitForAnswers } from '../support/second-look.js';
 import { type File, NativeWorktree, file } from '../unit/git/worktree/native-worktree.js';

@@ -1,5 +1,5 @@
 import { Worker } from 'node:worker_threads';
-import type { StartThread } from '../../src/git/objects/settling-thread.js';
+import type { StartThread } from '../../src/disk/second-thread.js';
 
 const ANSWERED = 32;
 const LONGEST_WAIT_MS = 20_000;

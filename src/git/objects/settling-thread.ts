@@ -1,5 +1,5 @@
-import { availableParallelism } from 'node:os';
-import { Worker, type WorkerOptions } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
+import { ifThereIsAThread, runInThread, type StartThread } from '../../disk/second-thread.js';
 import { monotonicMs } from '../../monotonic.js';
 import { makeObjectRing, MADE, type ObjectRing } from './object-ring.js';
 
@@ -33,8 +33,6 @@ export interface SettledObjects {
   unmade(index: number, data: Buffer): void;
 }
 
-export type StartThread = (program: string, options: WorkerOptions) => Worker;
-
 /**
  * A second thread that makes objects of a pack whole, names them and looks whether they are well-formed, while the first
  * one receives, inflates, and does the same with others. Objects that are made of each other all go to one thread, so
@@ -59,22 +57,15 @@ export class SettlingThread {
 
   private constructor(
     private readonly settled: SettledObjects,
-    start: StartThread,
+    start: StartThread | undefined,
   ) {
     const shared = new SharedArrayBuffer(BATCHES * BATCH_BYTES);
     this.memory = Buffer.from(shared);
     this.words = new Uint32Array(shared);
     this.control = new Int32Array(new SharedArrayBuffer(4 * (LENGTHS + BATCHES)));
-    const thread = start(PROGRAM, {
-      eval: true,
-      execArgv: [],
-      workerData: { shared, control: this.control },
-      resourceLimits: { maxYoungGenerationSizeMb: 8, maxOldGenerationSizeMb: 64 },
-    });
-    thread.on('error', () => (this.isDead = true));
-    thread.on('exit', () => (this.isDead = true));
-    thread.unref();
-    this.thread = thread;
+    this.thread = runInThread(PROGRAM, { workerData: { shared, control: this.control }, youngGeneration: 8 }, start);
+    this.thread.on('error', () => (this.isDead = true));
+    this.thread.on('exit', () => (this.isDead = true));
   }
 
   /**
@@ -82,16 +73,8 @@ export class SettlingThread {
    * @param start for tests
    * @returns undefined where there is no processor for it, or no thread to be had
    */
-  static start(
-    settled: SettledObjects,
-    start: StartThread = (program, options) => new Worker(program, options),
-  ): SettlingThread | undefined {
-    if (availableParallelism() < 2) return undefined;
-    try {
-      return new SettlingThread(settled, start);
-    } catch {
-      return undefined;
-    }
+  static start(settled: SettledObjects, start?: StartThread): SettlingThread | undefined {
+    return ifThereIsAThread(() => new SettlingThread(settled, start));
   }
 
   /** It would have nothing to do soon. */

@@ -1,10 +1,9 @@
 import type { Stats } from 'node:fs';
-import { availableParallelism } from 'node:os';
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import { type Disk, isPlainDisk } from '../../disk/disk.js';
+import { ifThereIsAThread, runInThread, startThread, type StartThread } from '../../disk/second-thread.js';
 import { FIELD, FIXED_LENGTH, FLAG_EXTENDED, NAME_MASK } from '../index/entry.js';
 import type { LookedAt, SharedEntries } from '../index/index-file.js';
-import type { StartThread } from '../objects/settling-thread.js';
 
 /** With fewer files the start of a thread (20 ms of a processor) is not made up for. */
 const FROM_FILES = 40_000;
@@ -25,10 +24,7 @@ export interface SecondLookFrom {
   readonly start: StartThread;
 }
 
-const AS_MEASURED: SecondLookFrom = {
-  files: FROM_FILES,
-  start: (program, options) => new Worker(program, options),
-};
+const AS_MEASURED: SecondLookFrom = { files: FROM_FILES, start: startThread };
 
 /**
  * A second thread that looks at the files of the index from the last one on, while the first thread looks from the first
@@ -54,14 +50,9 @@ export class SecondLook {
     this.answers = new Float64Array(new SharedArrayBuffer(8 * ANSWER_WORDS * count));
     this.answered = count;
     this.control[ANSWERED] = count;
-    this.thread = start(PROGRAM, {
-      eval: true,
-      execArgv: [],
-      workerData: { root, entries, answers: this.answers, control: this.control },
-      resourceLimits: { maxYoungGenerationSizeMb: 8, maxOldGenerationSizeMb: 64 },
-    });
+    const workerData = { root, entries, answers: this.answers, control: this.control };
+    this.thread = runInThread(PROGRAM, { workerData, youngGeneration: 8 }, start);
     this.thread.on('error', () => undefined); // what it has not answered is not missed
-    this.thread.unref();
   }
 
   /** @returns undefined where it would save no time, or there is no thread to be had */
@@ -71,12 +62,8 @@ export class SecondLook {
     index: { readonly entryCount: number; share(): SharedEntries },
     { files, start } = AS_MEASURED,
   ): SecondLook | undefined {
-    if (index.entryCount < files || !isPlainDisk(disk) || availableParallelism() < 2) return undefined;
-    try {
-      return new SecondLook(root, index.share(), start);
-    } catch {
-      return undefined;
-    }
+    if (index.entryCount < files || !isPlainDisk(disk)) return undefined;
+    return ifThereIsAThread(() => new SecondLook(root, index.share(), start));
   }
 
   /**
@@ -107,7 +94,6 @@ export class SecondLook {
 
   /** Ends the thread. */
   close(): void {
-    Atomics.store(this.control, WANTED, this.answered);
     void this.thread.terminate();
   }
 }
