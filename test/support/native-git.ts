@@ -41,6 +41,12 @@ export function gitEnvironment(extra: Readonly<Record<string, string>> = {}): Re
 }
 
 /**
+ * A rebase or a fetch that finds many loose objects starts git's gc in the background: it went on writing in a
+ * repository that a test was about to remove.
+ */
+export const NATIVE_SETTINGS = ['-c', 'init.defaultBranch=main', '-c', 'gc.autoDetach=false'] as const;
+
+/**
  * Runs native git and gives its stdout as text (UTF-8).
  * @throws Error with git's stderr when it exits with another code than 0
  */
@@ -50,7 +56,7 @@ export function git(cwd: string, args: readonly string[], options: GitOptions = 
 
 /** As `git`, for output that is no text. */
 export function gitBuffer(cwd: string, args: readonly string[], options: GitOptions = {}): Buffer {
-  const result = spawnSync('git', ['-c', 'init.defaultBranch=main', ...args], {
+  const result = spawnSync('git', [...NATIVE_SETTINGS, ...args], {
     cwd,
     env: gitEnvironment(options.env),
     maxBuffer: 1 << 30,

@@ -13,7 +13,7 @@ import { dirname, join } from 'node:path';
 import type { Stats } from 'node:fs';
 import { promisify } from 'node:util';
 import { kb, kbOk } from './kb.js';
-import { gitEnvironment, makeTemporaryDirectory } from './native-git.js';
+import { gitEnvironment, makeTemporaryDirectory, NATIVE_SETTINGS } from './native-git.js';
 
 const FILES = ['a.md', 'd/b.md', 'd/e/c.md', 'n.md', 'ünïcode 😀.md', 'binary.bin'];
 const PATHS = [...FILES, 'd', 'd/e', 'n.md/in.md', 'new/deep/er.md'];
@@ -270,7 +270,7 @@ class Turns {
   }
 
   private async git(directory: string, ...args: string[]): Promise<string> {
-    const { stdout } = await promisify(execFile)('git', ['-c', 'init.defaultBranch=main', ...args], {
+    const { stdout } = await promisify(execFile)('git', [...NATIVE_SETTINGS, ...args], {
       cwd: directory,
       env: gitEnvironment(this.options.env),
       maxBuffer: 1 << 28,
