@@ -8,6 +8,8 @@ import { GITLINK } from '../git/worktree/modes.js';
 import { pathProblem } from '../git/worktree/path-rules.js';
 import { printable } from '../printable.js';
 import { treeOf } from './advance.js';
+import type { DeepeningSteps } from './deepen.js';
+import { MoreHistory } from './more-history.js';
 import { asNotePath } from './note-path.js';
 import { findHeadings, parseHeadingQuery, splitLines } from './notes/heading.js';
 import { optional, type Kb } from './open.js';
@@ -21,6 +23,8 @@ export interface LinkRequest {
   readonly lines?: LineRange;
   /** Links to the line of this heading, `## Log` or `Log`. */
   readonly heading?: string;
+  /** Of a file that is gone, looks through all of the history that a shallow KB lacks. Default: the newest 1,360 commits. */
+  readonly deep?: boolean;
 }
 
 export interface LinkResult {
@@ -34,21 +38,36 @@ export interface LinkResult {
 }
 
 /**
- * A link to a file as it is in the newest commit on the remote, as far as it is known here, that has it. Takes no lock
- * and asks no remote.
- * @throws KbError E_USAGE (no such file, line or heading; nobody knows the host's pages), E_UNSAFE_STATE (the file is
- *   here, but in no commit on the remote)
+ * Each request of a search for a file that is gone brings four times as many commits. It ends before all of a long
+ * history: a mistyped path must not fetch a gigabyte.
  */
-export function findLink(kb: Kb, request: LinkRequest): LinkResult {
-  const { tip, url: remoteUrl } = landedTip(kb);
-  const found = findLanded(kb, tip, request.path);
-  if (found === undefined) throw notLanded(kb, request.path);
+const SEARCH_STEPS: DeepeningSteps = [16, 64, 256, 1024];
+
+/**
+ * A link to a file as it is in the newest commit on the remote, as far as it is known here, that has it. Takes no lock.
+ * The remote is asked only where a shallow KB lacks the history that the answer is in: of a file that is gone, and of a
+ * checkout of a commit that no branch is known to lead to.
+ * @throws KbError E_USAGE (no such file, line or heading; nobody knows the host's pages), E_UNSAFE_STATE (the file is
+ *   here, but in no commit on the remote); E_NETWORK, E_AUTH, E_STORAGE where more history is needed
+ */
+export async function findLink(kb: Kb, request: LinkRequest): Promise<LinkResult> {
+  const why = `to look for ${printable(request.path)}`;
+  const more = new MoreHistory(kb, why, request.deep === true ? ['full'] : SEARCH_STEPS);
+  try {
+    return await linkOf(kb, request, more);
+  } finally {
+    await more.close();
+  }
+}
+
+async function linkOf(kb: Kb, request: LinkRequest, more: MoreHistory): Promise<LinkResult> {
+  const { tip, url: remoteUrl } = await landedTip(kb, more);
+  const found = await findLanded(kb, tip, request.path, more);
+  if (found === undefined) throw notLanded(kb, request.path, more.isLeft);
   const { path, commit, entry } = found;
   if (entry.mode === TREE_MODE || entry.mode === GITLINK)
     throw new KbError('E_USAGE', `${printable(path)} is a folder`, { hint: 'name a file in it' });
-  const { data } = kb.objects.read(entry.oid);
-  const lines = request.heading === undefined ? request.lines : lineOfHeading(data, request.heading, path);
-  if (lines !== undefined) requireLines(data, lines, path);
+  const lines = await linesOf(kb, request, found);
   const form = kb.settings.permalink;
   const url = permalink(remoteUrl, commit, path, { form, lines });
   if (url === null)
@@ -62,7 +81,7 @@ export function findLink(kb: Kb, request: LinkRequest): LinkResult {
 }
 
 /** Where the remote branch was when last seen; of a checkout without a branch, its commit if the remote is known to have it. */
-function landedTip(kb: Kb): { tip: Oid; url: string } {
+async function landedTip(kb: Kb, more: MoreHistory): Promise<{ tip: Oid; url: string }> {
   const head = kb.refs.head();
   const upstream = upstreamOf(kb, shortName(head.branch ?? asRefName('HEAD')));
   if (upstream === undefined) {
@@ -71,16 +90,20 @@ function landedTip(kb: Kb): { tip: Oid; url: string } {
     });
   }
   const { url } = upstream;
-  const tip = head.branch === undefined ? detachedTip(kb, head.oid) : kb.refs.resolve(upstream.tracking);
+  const tip = head.branch === undefined ? await detachedTip(kb, head.oid, more) : kb.refs.resolve(upstream.tracking);
   if (tip !== undefined) return { tip, url };
   throw new KbError('E_UNSAFE_STATE', 'nothing of this branch is known to be on the remote', { hint: 'kb sync' });
 }
 
-function detachedTip(kb: Kb, head: Oid | undefined): Oid | undefined {
+async function detachedTip(kb: Kb, head: Oid | undefined, more: MoreHistory): Promise<Oid | undefined> {
   if (head === undefined || pinOf(kb) !== undefined) return head;
-  const shallow = kb.shallow();
-  const seen = [...kb.refs.list('refs/remotes/').values()];
-  return seen.some((tip) => isAncestor(kb.objects, head, tip, shallow)) ? head : undefined;
+  const seen = [...new Set(kb.refs.list('refs/remotes/').values())];
+  const isSeen = (): boolean => {
+    const shallow = kb.shallow();
+    return seen.some((tip) => isAncestor(kb.objects, head, tip, shallow));
+  };
+  for (const tip of seen) if (!isSeen()) await more.bring(tip, isSeen);
+  return isSeen() ? head : undefined;
 }
 
 interface Found {
@@ -90,7 +113,7 @@ interface Found {
 }
 
 /** The tip that has the file; where it is gone there and not here either, the newest commit that had it. */
-function findLanded(kb: Kb, tip: Oid, text: string): Found | undefined {
+async function findLanded(kb: Kb, tip: Oid, text: string, more: MoreHistory): Promise<Found | undefined> {
   const forms = pathForms(text);
   const inCommit = (commit: Oid): Found | undefined => {
     const { tree } = readCommit(kb.objects, commit);
@@ -102,12 +125,18 @@ function findLanded(kb: Kb, tip: Oid, text: string): Found | undefined {
   };
   const there = inCommit(tip);
   if (there !== undefined || isHere(kb, forms)) return there;
-  const { commits } = commitsSince(kb.objects, undefined, tip, kb.shallow());
-  for (const commit of commits.reverse()) {
-    const found = inCommit(commit);
-    if (found !== undefined) return found;
-  }
-  return undefined;
+  const isRead = new Set<Oid>();
+  const search = (): Found | undefined => {
+    for (const commit of commitsSince(kb.objects, undefined, tip, kb.shallow()).commits.reverse()) {
+      const found = isRead.has(commit) ? undefined : inCommit(commit);
+      if (found !== undefined) return found;
+      isRead.add(commit);
+    }
+    return undefined;
+  };
+  let found = search();
+  if (found === undefined) await more.bring(tip, () => (found ??= search()) !== undefined);
+  return found;
 }
 
 /** Files may be stored in either normal form; a path that was typed names the one that is there. */
@@ -127,6 +156,18 @@ function isAsOnDisk(kb: Kb, path: RepoPath, entry: TreeEntry): boolean {
   if (entry.mode === TREE_MODE || kb.worktree.stat(path, entry.mode) === undefined) return false;
   const stats = kb.worktree.lstat(path);
   return stats !== undefined && kb.worktree.holds(path, stats, { mode: entry.mode, oid: entry.oid });
+}
+
+/** The lines that are asked for, which the file has in that commit. Without a question about lines it is not read. */
+async function linesOf(kb: Kb, request: LinkRequest, { path, entry }: Found): Promise<LineRange | undefined> {
+  const { heading, lines: wanted } = request;
+  if (heading === undefined && wanted === undefined) return undefined;
+  const read = (): Buffer => kb.objects.read(entry.oid).data;
+  const data =
+    kb.promisor === undefined ? read() : await (await import('./promised-objects.js')).withPromised(kb, read);
+  const lines = heading === undefined ? wanted : lineOfHeading(data, heading, path);
+  if (lines !== undefined) requireLines(data, lines, path);
+  return lines;
 }
 
 /** The line that the heading begins on. */
@@ -158,16 +199,16 @@ function requireLines(data: Buffer, { last }: LineRange, path: RepoPath): void {
   });
 }
 
-function notLanded(kb: Kb, text: string): KbError {
+function notLanded(kb: Kb, text: string, isHistoryLeft: boolean): KbError {
   const shown = printable(text);
   if (isHere(kb, pathForms(text))) {
     return new KbError('E_UNSAFE_STATE', `${shown} is not on the remote yet, as far as is known here`, {
       hint: 'bring it there with: kb sync',
     });
   }
-  const isCut = kb.shallow().size > 0 ? ', as far as its history is here' : '';
+  const isCut = isHistoryLeft ? ', as far as its history is here' : '';
   return new KbError('E_USAGE', `there is no file ${shown}, and there never was one on the remote${isCut}`, {
-    hint: "give its path from the KB's root",
+    hint: `give its path from the KB's root${isHistoryLeft ? '; or look through the whole history: kb link --deep …' : ''}`,
   });
 }
 

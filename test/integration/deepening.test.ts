@@ -1,6 +1,7 @@
 import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { findLink, type LinkRequest, type LinkResult } from '../../src/kb/link.js';
 import { hasGitHttpBackend } from '../support/http-backend.js';
 import { git } from '../support/native-git.js';
 import {
@@ -11,6 +12,8 @@ import {
   outcomeOf,
   serveSites,
   syncAt,
+  withSite,
+  world,
   writeFiles,
   type QueueSite,
 } from '../support/queue-site.js';
@@ -96,6 +99,76 @@ describe.skipIf(!hasGitHttpBackend())('more history, where it is needed (needs n
       expect(git(at.site.remote, ['ls-tree', '-r', '--name-only', 'main'])).not.toContain('inbox/one.md');
       expect(historyOf(at.site.remote).filter((line) => line.startsWith('Ann'))).toEqual(['Ann Author: Local']);
       expectSettled(kb);
+    });
+
+    describe('for a link', () => {
+      const VIEW = 'permalink: https://view.example/{commit}/{path}\n';
+      const linkAt = (kb: QueueSite, path: string, over: Partial<LinkRequest> = {}): Promise<LinkResult> => {
+        writeFiles(kb.kb, { 'kb.yaml': VIEW });
+        return withSite(kb, {}, (opened) => findLink(opened, { path, ...over }));
+      };
+
+      it('to a file that is gone, is fetched as far as the newest commit that had it', async () => {
+        const landed = git(at.site.remote, ['rev-parse', 'main']).trim();
+        growRemote(200);
+        const kb = await shallowKb(way);
+        growRemote(10);
+        at.server.reset();
+        const { commit, url } = await linkAt(kb, 'inbox/one.md');
+        expect(url).toBe(`https://view.example/${landed}/inbox/one.md`);
+        expect(commit).toBe(landed);
+        if (way === 'http') expect(fetches()).toBe(3);
+        rmSync(join(kb.kb, 'kb.yaml'));
+        await syncAt(kb);
+        expectSettled(kb);
+        // Known from now on.
+        at.server.reset();
+        await linkAt(kb, 'inbox/one.md');
+        expect(at.server.requests).toEqual([]);
+      });
+
+      it('to one that is there, or not on the remote yet, is not asked for', async () => {
+        growRemote(20);
+        const kb = await shallowKb(way);
+        at.server.reset();
+        writeFiles(kb.kb, { 'mine.md': 'mine\n' });
+        await linkAt(kb, 'diary.md');
+        expect(errorOf(await outcomeOf(linkAt(kb, 'mine.md')))).toMatchObject({ code: 'E_UNSAFE_STATE' });
+        expect(at.server.requests).toEqual([]);
+        expect(git(kb.kb, ['rev-list', '--count', 'HEAD']).trim()).toBe('1');
+      });
+
+      it('to one that never was, is not fetched whole, unless it is asked for', async () => {
+        growRemote(1500);
+        const kb = await shallowKb(way);
+        const error = errorOf(await outcomeOf(linkAt(kb, 'inbox/one.md')));
+        expect(error).toMatchObject({ code: 'E_USAGE', hint: expect.stringContaining('--deep') as string });
+        expect(git(kb.kb, ['rev-list', '--count', 'HEAD']).trim()).toBe('1361');
+        expect((await linkAt(kb, 'inbox/one.md', { deep: true })).path).toBe('inbox/one.md');
+        expect(existsSync(join(kb.kb, '.git/shallow'))).toBe(false);
+        const never = errorOf(await outcomeOf(linkAt(kb, 'never.md', { deep: true })));
+        expect(never.message).not.toContain('as far as');
+      });
+
+      it('of a checkout of an older commit, is fetched until a branch is seen to lead to it', async () => {
+        growRemote(40);
+        const kb = await shallowKb(way);
+        const older = git(at.site.remote, ['rev-parse', 'main~30']).trim();
+        git(kb.kb, ['fetch', '-q', '--depth=1', `file://${at.site.remote}`, older]);
+        git(kb.kb, ['checkout', '-q', '--detach', older]);
+        expect((await linkAt(kb, 'diary.md')).commit).toBe(older);
+      });
+
+      it('is not asked for where the remote is not to be asked', async () => {
+        growRemote(20);
+        const kb = await shallowKb(way);
+        at.server.reset();
+        writeFiles(kb.kb, { 'kb.yaml': VIEW });
+        const env = { ...world(kb).env, KB_GIT_ENABLED: 'false' };
+        const asked = withSite(kb, { over: { env } }, (opened) => findLink(opened, { path: 'inbox/one.md' }));
+        expect(errorOf(await outcomeOf(asked))).toMatchObject({ code: 'E_USAGE' });
+        expect(at.server.requests).toEqual([]);
+      });
     });
 
     it('is asked for in vain where the remote has dropped it: only what came after it is local work', async () => {

@@ -5,6 +5,7 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { cloneKb } from '../../src/kb/clone.js';
 import { collectGarbage } from '../../src/kb/gc.js';
+import { findLink, type LinkResult } from '../../src/kb/link.js';
 import { switchBranch } from '../../src/kb/switch.js';
 import { expectNativeGitAgrees } from '../support/agree.js';
 import { createBareRepository, hasGitHttpBackend, startGitServer, type GitServer } from '../support/http-backend.js';
@@ -128,6 +129,20 @@ describe.skipIf(!hasGitHttpBackend())('a partial clone (needs native git with ht
     expect(fetches()).toBe(1);
     expect(onRemote('far/away.md')).toMatch(/five\n.*appended\.\n$/);
     expect(missing()).toHaveLength(2);
+    expectNativeGitAgrees(site.kb, site.remote);
+  });
+
+  it('links a file that is elsewhere, and fetches it only to count its lines', async () => {
+    writeFileSync(join(elsewhere(), 'kb.yaml'), 'permalink: https://view.example/{commit}/{path}#L{line}\n');
+    pushFromElsewhere({ 'far/away.md': '# One\n\n## Log\n' });
+    await cloneSparse();
+    server.reset();
+    const link = (over: object): Promise<LinkResult> =>
+      withSite(site, {}, (kb) => findLink(kb, { path: 'far/away.md', ...over }));
+    expect((await link({})).path).toBe('far/away.md');
+    expect(server.requests).toEqual([]);
+    expect((await link({ heading: 'Log' })).lines).toEqual({ first: 3, last: 3 });
+    expect(fetches()).toBe(1);
     expectNativeGitAgrees(site.kb, site.remote);
   });
 
