@@ -1,6 +1,7 @@
 import { shortName, type Oid, type RefName } from '../git/ids.js';
 import { readCommit } from '../git/objects/commit.js';
 import { compareWithTracking } from './ahead-behind.js';
+import { describeCommit } from './commit-facts.js';
 import type { Kb } from './open.js';
 import { upstreamOf } from './upstream.js';
 
@@ -43,7 +44,7 @@ export function listBranches(kb: Kb): BranchList {
     branches: [
       ...[...local].map(([ref, commit]) => describeLocal(kb, ref, commit, head.branch)),
       ...remote.map(([ref, commit]) => ({
-        ...describeCommit(kb, commit),
+        ...lastCommit(kb, commit),
         name: shortName(ref),
         kind: 'remote' as const,
         current: false,
@@ -62,7 +63,7 @@ function describeLocal(kb: Kb, ref: RefName, commit: Oid | null, current: RefNam
   const tracking = upstream === undefined ? undefined : kb.refs.resolve(upstream.tracking);
   const compared = compareWithTracking(kb, tracking, commit ?? undefined);
   return {
-    ...describeCommit(kb, commit),
+    ...lastCommit(kb, commit),
     name,
     kind: 'local',
     current: ref === current,
@@ -73,9 +74,7 @@ function describeLocal(kb: Kb, ref: RefName, commit: Oid | null, current: RefNam
   };
 }
 
-function describeCommit(kb: Kb, oid: Oid | null): Pick<BranchInfo, 'commit' | 'subject' | 'author' | 'committedAt'> {
+function lastCommit(kb: Kb, oid: Oid | null): Pick<BranchInfo, 'commit' | 'subject' | 'author' | 'committedAt'> {
   if (oid === null) return { commit: null, subject: null, author: null, committedAt: null };
-  const { author, committer, message } = readCommit(kb.objects, oid);
-  const subject = message.split('\n', 1)[0] ?? '';
-  return { commit: oid, subject, author: author.name, committedAt: new Date(committer.timestamp * 1000).toISOString() };
+  return describeCommit(oid, readCommit(kb.objects, oid));
 }

@@ -86,7 +86,8 @@ function readText(source: ObjectSource, leaf: Leaf | undefined): Buffer | undefi
   return data === undefined || contentKind(data) === 'binary' ? undefined : data;
 }
 
-function comparedText(source: ObjectSource, oid: Oid): Buffer | undefined {
+/** The content of a file for the search for renames. @returns undefined for what is not to be compared */
+export function comparedText(source: ObjectSource, oid: Oid): Buffer | undefined {
   const data = contentOf(source, oid);
   return data === undefined || data.length > LARGEST_COMPARED || contentKind(data) === 'binary' ? undefined : data;
 }

@@ -5,12 +5,11 @@ import { commitsSince, isAncestor } from '../git/objects/history.js';
 import { findEntry, TREE_MODE, type TreeEntry } from '../git/objects/tree.js';
 import type { RepoPath } from '../git/paths.js';
 import { GITLINK } from '../git/worktree/modes.js';
-import { pathProblem } from '../git/worktree/path-rules.js';
 import { printable } from '../printable.js';
 import { treeOf } from './advance.js';
 import type { DeepeningSteps } from './deepen.js';
 import { MoreHistory } from './more-history.js';
-import { asNotePath } from './note-path.js';
+import { pathForms } from './note-path.js';
 import { findHeadings, parseHeadingQuery, splitLines } from './notes/heading.js';
 import { optional, type Kb } from './open.js';
 import { upstreamOf } from './upstream.js';
@@ -137,13 +136,6 @@ async function findLanded(kb: Kb, tip: Oid, text: string, more: MoreHistory): Pr
   let found = search();
   if (found === undefined) await more.bring(tip, () => (found ??= search()) !== undefined);
   return found;
-}
-
-/** Files may be stored in either normal form; a path that was typed names the one that is there. */
-function pathForms(text: string): RepoPath[] {
-  const path = asNotePath(text);
-  const forms = [text as RepoPath, path, path.normalize('NFD') as RepoPath];
-  return [...new Set(forms)].filter((form) => pathProblem(form) === undefined);
 }
 
 function isHere(kb: Kb, forms: readonly RepoPath[]): boolean {

@@ -19,11 +19,15 @@ export function asNotePath(text: string): RepoPath {
   return path as RepoPath;
 }
 
-/** Files may be stored in either normal form; a path that was typed names the one that is there. */
-export function existingPath(view: Pick<TipView, 'read'>, text: string): RepoPath {
+/** Files may be stored in either normal form; a path that was typed names the one that is there. @throws KbError E_USAGE */
+export function pathForms(text: string): RepoPath[] {
   const path = asNotePath(text);
   const forms = [text as RepoPath, path, path.normalize('NFD') as RepoPath];
-  return forms.find((form) => pathProblem(form) === undefined && view.read(form) !== undefined) ?? path;
+  return [...new Set(forms)].filter((form) => pathProblem(form) === undefined);
+}
+
+export function existingPath(view: Pick<TipView, 'read'>, text: string): RepoPath {
+  return pathForms(text).find((form) => view.read(form) !== undefined) ?? asNotePath(text);
 }
 
 /** @throws KbError E_USAGE: what a link points to may lie outside the KB, and a pointer of Git LFS is never rewritten */
