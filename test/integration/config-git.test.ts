@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { GitConfig, setGitConfig } from '../../src/config/git-config.js';
 import { isKbError } from '../../src/errors.js';
 import { nodeDisk } from '../../src/disk/disk.js';
-import { git, makeTemporaryDirectory, nativeGit } from '../support/native-git.js';
+import { git, makeTemporaryDirectory, NATIVE_SETTINGS, nativeGit } from '../support/native-git.js';
 
 /** A home, a repository in it and the files of the case; `%ROOT%` in a file is the directory of all of them. */
 function layOut(files: Readonly<Record<string, string>>): { root: string; env: Record<string, string> } {
@@ -33,7 +33,9 @@ function ours(
   return [...config.entries()];
 }
 
-/** Native git's view, without what it sets itself by `-c`; origins made absolute. */
+const SET_BY_TESTS = new Set(NATIVE_SETTINGS.map((setting) => setting.replace(/=.*/, '').toLowerCase()));
+
+/** Native git's view, without what all tests set by `-c`; origins made absolute. */
 function native(
   root: string,
   env: Record<string, string>,
@@ -49,8 +51,7 @@ function native(
       : origin.startsWith('/')
         ? origin
         : join(cwd, origin);
-    if (key !== 'init.defaultbranch')
-      entries.push({ key, value: value.length === 0 ? undefined : value.join('\n'), source });
+    if (!SET_BY_TESTS.has(key)) entries.push({ key, value: value.length === 0 ? undefined : value.join('\n'), source });
   }
   return entries;
 }
