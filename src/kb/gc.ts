@@ -101,16 +101,7 @@ async function collect(
   const savedExpiry = keepSaved ? 'never' : (kb.gitConfig.get('kb.savedexpire') ?? '90.days.ago');
   const before = measureObjects(disk, objectsDirectory);
 
-  const abandoned = findAbandoned(disk, objectsDirectory, nowMs - ABANDONED_MS);
-  const ownFolders = ['', 'kb', 'kb/saved', 'kb/queue', 'objects/info'].map((folder) => join(kb.gitDir, folder));
-  const abandonedOwn = findAbandonedOwn(disk, ownFolders, nowMs - ABANDONED_MS);
   const saved = findOldSavedRefs(kb, parseExpiry(savedExpiry, 'kb.savedExpire', nowMs));
-  if (!dryRun) {
-    removeAbandoned(disk, objectsDirectory, abandoned);
-    for (const path of abandonedOwn) removeFile(disk, path);
-    removeSavedRefs(kb, saved);
-  }
-
   // Roots before objects: what a root leads to when it is read is there when objects are listed.
   const roots = findRoots(disk, kb.gitDir, new Set([...saved.backup.keys(), ...saved.stash.keys()]));
   if (roots.unreadable !== undefined) {
@@ -119,9 +110,13 @@ async function collect(
   }
   const objects = StoredObjects.survey(disk, objectsDirectory);
   let prunedObjects: number;
+  let temporary: number;
   try {
     const breathe = breatheFor(kb, objects.table.count);
     const plan = await planRepack(objects, { roots, shallow: kb.shallow(), pruneBefore, breathe });
+    // Not before all that is in use was found: what looks abandoned may be all that is left of a damaged KB.
+    temporary = sweepFiles(kb, plan, nowMs - ABANDONED_MS, dryRun);
+    if (!dryRun) removeSavedRefs(kb, saved);
     prunedObjects = dryRun ? plan.dropped.length : await carryOut(kb, plan, breathe);
   } finally {
     objects.close();
@@ -131,12 +126,27 @@ async function collect(
     before,
     after: dryRun ? before : measureObjects(disk, objectsDirectory),
     removed: {
-      temporary: abandoned.length + abandonedOwn.length,
+      temporary,
       backupRefs: saved.backup.size,
       stashRefs: saved.stash.size,
     },
     prunedObjects,
   };
+}
+
+/** @returns how many files of killed processes are gone, or would be */
+function sweepFiles(kb: Kb, { isComplete }: RepackPlan, beforeMs: number, dryRun: boolean): number {
+  const { disk } = kb.surroundings;
+  const objectsDirectory = join(kb.gitDir, 'objects');
+  const { temporary, hiddenPacks } = findAbandoned(disk, objectsDirectory, beforeMs);
+  const abandoned = isComplete ? [...temporary, ...hiddenPacks] : temporary;
+  const ownFolders = ['', 'kb', 'kb/saved', 'kb/queue', 'objects/info'].map((folder) => join(kb.gitDir, folder));
+  const own = findAbandonedOwn(disk, ownFolders, beforeMs);
+  if (!dryRun) {
+    removeAbandoned(disk, objectsDirectory, abandoned);
+    for (const path of own) removeFile(disk, path);
+  }
+  return abandoned.length + own.length;
 }
 
 /** @returns how many objects were dropped */

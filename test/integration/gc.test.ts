@@ -347,6 +347,25 @@ describe.skipIf(!nativeGit.available)('kb gc (needs native git)', () => {
       expect(left.sort()).toEqual(young.filter((name) => name.startsWith('objects')).sort());
     });
 
+    it.each([
+      ['a branch leads to', 'HEAD'],
+      ['only a reflog names', 'HEAD@{1}'],
+    ])('no pack that has lost its index while something that %s was not found', async (_name, revision) => {
+      const root = makeManyPacks();
+      git(root, ['repack', '-q', '-a', '-d']);
+      git(root, ['commit', '-q', '--allow-empty', '-m', 'taken back']);
+      git(root, ['commit', '-q', '--allow-empty', '--amend', '-m', 'new']);
+      const oid = git(root, ['rev-parse', revision]).trim();
+      const pack = packThese(root, [oid]);
+      rmSync(loosePath(root, oid));
+      rmSync(pack.replace(/pack$/, 'idx'));
+      age(pack, LONG_AGO);
+      await gc(root).catch((error: unknown) => expect(error).toMatchObject({ code: 'E_CORRUPT' }));
+      git(root, ['index-pack', pack]);
+      expect(has(root, oid)).toBe(true);
+      expect(fsck(root)).toBe('');
+    });
+
     it('saved states after 90 days, by their names', async () => {
       const root = makeManyPacks();
       const recent = new Date().toISOString().replace(/[:.]/g, '-');

@@ -34,6 +34,8 @@ export interface RepackPlan {
   readonly cruft: readonly number[];
   /** To go. */
   readonly dropped: readonly number[];
+  /** All that anything names is here, so what holds none of it is of no use. */
+  readonly isComplete: boolean;
   readonly otherVersions: Int32Array;
   /** The pack that holds exactly what would be written, and stays. */
   readonly keptPack: StoredPack | undefined;
@@ -79,6 +81,7 @@ export async function planRepack(objects: StoredObjects, request: RepackRequest)
     kept,
     cruft,
     dropped,
+    isComplete: mayDrop && !walk.hasMissed,
     otherVersions: walk.otherVersions,
     keptPack: packOfExactly(objects, kept, false),
     cruftPack: packOfExactly(objects, cruft, true),

@@ -7,14 +7,24 @@ import { GC_TEMPORARY } from './pack-output.js';
 const TEMPORARY_OBJECT = /^(tmp_|\.tmp-|\.kb_tmp_)/;
 const TEMPORARY_FOLDER = /^(tmp_objdir-|incoming-)/;
 
+/** Paths, relative to the folder of the objects. */
+export interface AbandonedObjects {
+  /** Temporary files. */
+  readonly temporary: readonly string[];
+  /**
+   * Packs whose index is gone, so that nobody can see them. One that somebody has lost the index of looks the same, and
+   * `git index-pack` brings it back: they may go only where all that is in use was found without them.
+   */
+  readonly hiddenPacks: readonly string[];
+}
+
 /**
- * What killed processes left below `objects`: temporary files that nobody has written to for a while, and packs whose
- * index is gone, so that nobody can see them.
+ * What killed processes left below `objects`, and nobody has written to for a while.
  * @param beforeMs what was last written before this moment is abandoned, ms since 1970
- * @returns paths, relative to `objectsDirectory`
  */
-export function findAbandoned(disk: Disk, objectsDirectory: string, beforeMs: number): string[] {
-  const found: string[] = [];
+export function findAbandoned(disk: Disk, objectsDirectory: string, beforeMs: number): AbandonedObjects {
+  const temporary: string[] = [];
+  const hiddenPacks: string[] = [];
   const isOld = (path: string): boolean => {
     const stat = disk.lstatSync(path, { throwIfNoEntry: false });
     return stat !== undefined && stat.mtimeMs < beforeMs;
@@ -22,21 +32,24 @@ export function findAbandoned(disk: Disk, objectsDirectory: string, beforeMs: nu
   for (const folder of namesIn(disk, objectsDirectory)) {
     const path = join(objectsDirectory, folder);
     if (TEMPORARY_FOLDER.test(folder)) {
-      if (isOld(path)) found.push(folder);
+      if (isOld(path)) temporary.push(folder);
       continue;
     }
     if (folder !== 'pack' && !/^[0-9a-f]{2}$/.test(folder)) {
-      if (TEMPORARY_OBJECT.test(folder) && isOld(path)) found.push(folder);
+      if (TEMPORARY_OBJECT.test(folder) && isOld(path)) temporary.push(folder);
       continue;
     }
     const names = new Set(namesIn(disk, path));
     for (const name of names) {
       // Only one gc runs at a time: what another one left is nobody's, however young.
-      const isGone = isWithoutIndex(folder, name, names) || TEMPORARY_OBJECT.test(name);
-      if (isGone && (GC_TEMPORARY.test(name) || isOld(join(path, name)))) found.push(`${folder}/${name}`);
+      if (isWithoutIndex(folder, name, names)) {
+        if (isOld(join(path, name))) hiddenPacks.push(`${folder}/${name}`);
+      } else if (TEMPORARY_OBJECT.test(name) && (GC_TEMPORARY.test(name) || isOld(join(path, name)))) {
+        temporary.push(`${folder}/${name}`);
+      }
     }
   }
-  return found;
+  return { temporary, hiddenPacks };
 }
 
 /** Also what a removal that was interrupted has left of a pack. */

@@ -1,5 +1,5 @@
 import { KbError } from '../../errors.js';
-import { EMPTY_TREE, type Oid } from '../ids.js';
+import { EMPTY_TREE, ZERO_OID, type Oid } from '../ids.js';
 import { readCommitLinks } from '../objects/commit.js';
 import type { GitObject, ObjectType } from '../objects/object.js';
 import { TreeScanner } from '../objects/tree.js';
@@ -37,6 +37,8 @@ export class Walk {
    * itself, what stood there in an older one that is packed; −1: nothing.
    */
   readonly otherVersions: Int32Array;
+  /** A root is not here. */
+  hasMissed = false;
   private readonly newestAt = new Map<number, number>();
   private done = 0;
 
@@ -67,6 +69,7 @@ export class Walk {
       const number = table.find(id);
       if (number >= 0) numbers.push(number);
       else if (!mayMiss) this.missing(root);
+      else if (root !== ZERO_OID) this.hasMissed = true;
     }
     await this.fromNumbers(numbers, mark, mayMiss);
   }
