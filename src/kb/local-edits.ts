@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import type { Identities } from '../config/identity.js';
 import type { GitIndex, NewEntry } from '../git/index/index-file.js';
+import type { Oid } from '../git/ids.js';
 import { StagedObjects } from '../git/objects/staged.js';
 import type { FileMode, Leaf } from '../git/objects/tree.js';
 import { editTree } from '../git/objects/tree-edit.js';
@@ -8,6 +9,7 @@ import type { RepoPath } from '../git/paths.js';
 import { UNKNOWN_STAT } from '../git/worktree/modes.js';
 import { UntrackedCache } from '../git/worktree/untracked-cache.js';
 import { scanChanges, type WorktreeChange } from '../git/worktree/status.js';
+import type { Purpose } from '../git/worktree/worktree.js';
 import { treeOf } from './advance.js';
 import { userFile } from './content-rules.js';
 import type { CollectedEdits } from './cycle.js';
@@ -81,30 +83,7 @@ export function collectEdits(
 ): CollectedEdits | undefined {
   const edits = scanLocalEdits(kb, at.index, at.branch.commit).filter(({ committable }) => committable);
   if (edits.length === 0) return undefined;
-  const staged = new StagedObjects(kb.objects);
-  const leaves = new Map<RepoPath, Leaf | null>();
-  const entries = new Map<RepoPath, NewEntry | null>();
-  for (const { path } of edits) {
-    const submodule = submoduleAt(kb, at.index, path);
-    if (submodule !== undefined) {
-      leaves.set(path, submodule);
-      entries.set(path, { ...submodule, stat: UNKNOWN_STAT });
-      continue;
-    }
-    // The stat is taken before the content: a write in between then makes the entry look changed, never clean.
-    const recordedMode = at.index.get(path)?.mode as FileMode | undefined;
-    const stat = kb.worktree.stat(path, recordedMode);
-    const file = stat === undefined ? undefined : kb.worktree.readFile(path, recordedMode, 'commit');
-    if (stat === undefined || file === undefined) {
-      leaves.set(path, null);
-      entries.set(path, null);
-      continue;
-    }
-    const leaf: Leaf = { mode: file.mode, oid: staged.add('blob', file.data) };
-    leaves.set(path, leaf);
-    entries.set(path, { ...leaf, stat });
-  }
-  const tree = editTree(staged, treeOf(kb, at.branch.commit), leaves);
+  const { staged, tree, entries } = stageEdits(kb, at.index, at.branch.commit, edits, 'commit');
   // The files are what the last commit holds; only the index says otherwise, and is set right.
   if (tree === treeOf(kb, at.branch.commit) && at.branch.commit !== undefined)
     return { commit: at.branch.commit, tree, entries };
@@ -120,6 +99,43 @@ export function collectEdits(
   );
   staged.persist();
   return { commit, tree, entries };
+}
+
+/**
+ * The tree that the last commit and these edits make together; nothing is stored yet.
+ * @param purpose what it is for: only a commit puts large files into their store, and refuses what line ends would lose
+ */
+export function stageEdits(
+  kb: Kb,
+  index: GitIndex,
+  head: CheckedOutBranch['commit'],
+  edits: readonly LocalEdit[],
+  purpose: Purpose,
+): { staged: StagedObjects; tree: Oid; entries: Map<RepoPath, NewEntry | null> } {
+  const staged = new StagedObjects(kb.objects);
+  const leaves = new Map<RepoPath, Leaf | null>();
+  const entries = new Map<RepoPath, NewEntry | null>();
+  for (const { path } of edits) {
+    const submodule = submoduleAt(kb, index, path);
+    if (submodule !== undefined) {
+      leaves.set(path, submodule);
+      entries.set(path, { ...submodule, stat: UNKNOWN_STAT });
+      continue;
+    }
+    // The stat is taken before the content: a write in between then makes the entry look changed, never clean.
+    const recordedMode = index.get(path)?.mode as FileMode | undefined;
+    const stat = kb.worktree.stat(path, recordedMode);
+    const file = stat === undefined ? undefined : kb.worktree.readFile(path, recordedMode, purpose);
+    if (stat === undefined || file === undefined) {
+      leaves.set(path, null);
+      entries.set(path, null);
+      continue;
+    }
+    const leaf: Leaf = { mode: file.mode, oid: staged.add('blob', file.data) };
+    leaves.set(path, leaf);
+    entries.set(path, { ...leaf, stat });
+  }
+  return { staged, tree: editTree(staged, treeOf(kb, head), leaves), entries };
 }
 
 const VERBS = { added: 'Add', modified: 'Update', deleted: 'Delete' } as const;

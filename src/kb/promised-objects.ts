@@ -58,7 +58,8 @@ export async function bringFiles(kb: Kb, from: Oid, to: Oid): Promise<void> {
   if (kb.promisor !== undefined) await fetchAlone(kb, filesInSight(kb, diffTrees(kb.objects, from, to)));
 }
 
-async function fetchAlone(kb: Kb, oids: readonly Oid[]): Promise<void> {
+/** Fetches over a connection of its own what of these objects was left with the remote. */
+export async function fetchAlone(kb: Kb, oids: readonly Oid[]): Promise<void> {
   const missing = oids.filter((oid) => !kb.objects.has(oid));
   if (missing.length === 0) return;
   const upstream = upstreamOf(kb, checkedOutBranch(kb).name);

@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { cloneKb } from '../../src/kb/clone.js';
+import { readDiff } from '../../src/kb/diff.js';
 import { collectGarbage } from '../../src/kb/gc.js';
 import { findLink, type LinkResult } from '../../src/kb/link.js';
 import { switchBranch } from '../../src/kb/switch.js';
@@ -143,6 +144,18 @@ describe.skipIf(!hasGitHttpBackend())('a partial clone (needs native git with ht
     expect(server.requests).toEqual([]);
     expect((await link({ heading: 'Log' })).lines).toEqual({ first: 3, last: 3 });
     expect(fetches()).toBe(1);
+    expectNativeGitAgrees(site.kb, site.remote);
+  });
+
+  it('shows what a commit changed, and fetches for it the files that are elsewhere, at once', async () => {
+    pushFromElsewhere({ 'far/away.md': 'changed\n', 'far/deep/big.md': 'small\n', 'team/in.md': 'in\n' });
+    await cloneSparse();
+    server.reset();
+    const { diff } = await withSite(site, {}, (kb) => readDiff(kb, { paths: [], commit: 'main' }));
+    // more history, files
+    expect(fetches()).toBe(2);
+    const native = git(site.remote, ['diff', '--no-renames', '--full-index', 'main~1', 'main']);
+    expect(diff.toString()).toBe(native);
     expectNativeGitAgrees(site.kb, site.remote);
   });
 
