@@ -775,17 +775,19 @@ class Cycle {
     return this.outcome(next, { landed: false });
   }
 
-  /** The plan upon the local branch alone, carried out. */
-  private async planLocally(): Promise<Planned> {
+  /**
+   * The plan upon the local branch alone, carried out.
+   * @param remote to be asked for what was left with it; undefined: it cannot be, or must not be
+   */
+  private async planLocally(remote?: Exchange): Promise<Planned> {
     this.remade.clear(); // local commits stay as they are
     if (this.isNowhere(undefined)) this.start ??= startAsLastSeen(this.kb, this.upstream);
     const tip = this.localTip;
     const together = { tip, pulled: 0, merged: [], settled: [], rewritten: false, keepsLocal: true };
-    // Nobody is asked here: what was left with the remote cannot be had.
     const next = await withPromised(
       this.kb,
       () => this.planEdit(new StagedObjects(this.kb.objects), together),
-      (oid) => Promise.resolve(this.kb.objects.giveUpOn(oid)),
+      async (oid) => (remote === undefined ? this.kb.objects.giveUpOn(oid) : remote.bringPromised([oid])),
     );
     next.staged.persist();
     if (next.target !== undefined) {
@@ -812,7 +814,7 @@ class Cycle {
       for (const [commit, other] of batch?.inheritedTwins(kept) ?? []) recordRemade(this.kb, commit, other);
       this.advanceTo(kept);
     } else if (this.hasOwn()) {
-      const next = await this.planLocally();
+      const next = await this.planLocally(cause.code === 'E_CONFLICT' ? this.exchange : undefined);
       kept = next.edited ?? next.target;
     }
     if (kept === undefined) return cause;

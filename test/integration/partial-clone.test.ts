@@ -224,6 +224,19 @@ describe.skipIf(!hasGitHttpBackend())('a partial clone (needs native git with ht
     expectNativeGitAgrees(site.kb, site.remote);
   });
 
+  it('keeps a note to a file that is elsewhere when older local commits are in conflict: the remote is there', async () => {
+    await cloneSparse();
+    writeFileSync(join(site.kb, 'team/in.md'), 'ours\n');
+    git(site.kb, ['commit', '-q', '-am', 'Ours']);
+    pushFromElsewhere({ 'team/in.md': 'theirs\n' });
+    const error = errorOf(await outcomeOf(addTo(site, appendTo('far/away.md', 'behind.'))));
+    expect(error).toMatchObject({ code: 'E_CONFLICT' });
+    expect(git(site.kb, ['rev-parse', 'HEAD']).trim()).toBe(error.details['saved']);
+    expect(git(site.kb, ['show', 'HEAD:far/away.md'])).toMatch(/five\n.*behind\.\n$/);
+    expect(git(site.kb, ['status', '--porcelain'])).toBe('');
+    expect(git(site.kb, ['fsck', '--strict', '--no-dangling'])).toBe('');
+  });
+
   it('a note inside is saved offline as ever', async () => {
     await cloneSparse();
     server.faults = () => ({ kind: 'reset' });
