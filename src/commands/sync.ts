@@ -3,7 +3,9 @@ import { collectGarbageLater } from '../cli/background-gc.js';
 import { KbCommand, lockTimeoutFlag, openRequest } from '../cli/base-command.js';
 import { formatDuration, plural } from '../cli/format.js';
 import { tellMerged } from '../cli/tell-merged.js';
-import { openKb } from '../kb/open.js';
+import type { OpenRequest } from '../kb/ground.js';
+import { openKb, type Kb } from '../kb/open.js';
+import type { Surroundings } from '../kb/surroundings.js';
 import { forecastSync, sync, type SyncForecast, type SyncResult, type SyncResultKind } from '../kb/sync.js';
 
 const SENTENCES: Record<SyncResultKind, string> = {
@@ -32,6 +34,7 @@ export default class Sync extends KbCommand {
   static override examples = [
     '<%= config.bin %> sync',
     '<%= config.bin %> sync --check --json',
+    '<%= config.bin %> sync --all --quiet',
     '*/5 * * * * <%= config.bin %> --kb ~/notes sync --quiet',
   ];
   static override flags = {
@@ -58,27 +61,55 @@ export default class Sync extends KbCommand {
       summary: 'What becomes of a file that cannot be merged: stop, keep both, or take one side.',
     })(),
     message: Flags.string({ char: 'm', summary: 'Message of the commit of local edits.' }),
+    all: Flags.boolean({
+      summary: 'Every KB that is registered (kb list), several at a time. One that fails keeps no other back.',
+      exclusive: ['kb', 'branch'],
+    }),
     'lock-timeout': lockTimeoutFlag,
   };
 
   async run(): Promise<object> {
     const { flags } = await this.parse(Sync);
-    const kb = await openKb(this.start(flags), openRequest(flags));
-    const forecast = flags.check ? await forecastSync(kb) : undefined;
-    const result =
-      forecast ??
-      (await sync(kb, {
+    const work = async (kb: Kb): Promise<SyncResult | SyncForecast> => {
+      if (flags.check) return forecastSync(kb);
+      const result = await sync(kb, {
         direction: flags['pull-only'] ? 'pull' : flags['push-only'] ? 'push' : 'both',
         commit: flags.commit,
         onConflict: flags['on-conflict'],
         ...(flags.branch === undefined ? {} : { branch: flags.branch }),
         ...(flags.message === undefined ? {} : { message: flags.message }),
-      }));
-    if (forecast === undefined) collectGarbageLater(kb);
+      });
+      collectGarbageLater(kb);
+      return result;
+    };
+    const surroundings = this.start(flags);
+    const request = openRequest(flags);
+    if (flags.all) return this.all(surroundings, request, work, flags.verbose);
+    const result = await work(await openKb(surroundings, request));
     this.terminal.done();
-    this.terminal.detail('check' in result ? this.describeForecast(result) : this.describe(result));
-    if (!this.jsonEnabled() && 'merged' in result) tellMerged(this.terminal, result.merged, flags.verbose);
+    this.tell(result, flags.verbose);
     return result;
+  }
+
+  private async all(
+    surroundings: Surroundings,
+    { flags }: OpenRequest,
+    work: (kb: Kb) => Promise<SyncResult | SyncForecast>,
+    isVerbose: boolean,
+  ): Promise<object> {
+    const { asObject, failureOf, withAllKbs } = await import('../kb/sync-all.js');
+    const all = await withAllKbs(surroundings, flags ?? {}, work);
+    this.terminal.done();
+    for (const one of all) if (one.ok) this.tell(one.outcome, isVerbose, `${one.name}: `);
+    const failure = failureOf(all);
+    if (failure !== undefined) throw failure;
+    return { kbs: all.map(asObject) };
+  }
+
+  /** @param name of the KB, where there are several */
+  private tell(result: SyncResult | SyncForecast, isVerbose: boolean, name = ''): void {
+    this.terminal.detail(name + ('check' in result ? this.describeForecast(result) : this.describe(result)));
+    if (!this.jsonEnabled() && 'merged' in result) tellMerged(this.terminal, result.merged, isVerbose);
   }
 
   private describe(result: SyncResult): string {
