@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { isAbsolute, join } from 'node:path';
 import { parseGitBoolean, type GitConfig } from '../config/git-config.js';
 import { homeDirectory, homePath } from '../config/locations.js';
 import { Conversions, type ConversionSource } from '../git/convert/conversions.js';
@@ -19,7 +19,7 @@ export function conversionsOf(
   source: ConversionSource,
 ): Conversions {
   const outside = {
-    files: [...systemAttributes(env), userFile(gitConfig, env, 'attributesfile', 'attributes')],
+    files: [...systemAttributes(env), userFile({ root, gitConfig }, env, 'attributesfile', 'attributes')],
     gitDir,
     ignoreCase: gitConfig.getBoolean('core.ignorecase', false),
   };
@@ -61,11 +61,20 @@ function systemAttributes(env: NodeJS.ProcessEnv): string[] {
 }
 
 /**
- * A file of the user's that git's configuration names, else the one in its own folder.
+ * A file of the user's that git's configuration names, else the one in its own folder. A relative name counts from the
+ * work tree, wherever the command was started: native git goes there first.
  * Source: gitattributes(5) and gitignore(5), "$XDG_CONFIG_HOME/git/…".
  */
-export function userFile(gitConfig: GitConfig, env: NodeJS.ProcessEnv, setting: string, name: string): string {
+export function userFile(
+  { root, gitConfig }: { readonly root: string; readonly gitConfig: Pick<GitConfig, 'get'> },
+  env: NodeJS.ProcessEnv,
+  setting: string,
+  name: string,
+): string {
   const configured = gitConfig.get(`core.${setting}`);
-  if (configured !== undefined) return homePath(configured, homeDirectory(env));
+  if (configured !== undefined) {
+    const file = homePath(configured, homeDirectory(env));
+    return file === '' || isAbsolute(file) ? file : join(root, file); // empty: there is none
+  }
   return join(env['XDG_CONFIG_HOME'] || join(homeDirectory(env), '.config'), 'git', name);
 }

@@ -29,7 +29,7 @@ export interface LocalEdit {
 
 /** Every file that differs between the last commit and the work tree, git's ignore rules applied; each once. */
 export function scanLocalEdits(kb: Kb, index: GitIndex, head: CheckedOutBranch['commit']): LocalEdit[] {
-  const excludesFile = userFile(kb.gitConfig, kb.surroundings.env, 'excludesfile', 'ignore');
+  const excludesFile = userFile(kb, kb.surroundings.env, 'excludesfile', 'ignore');
   const cache = openUntrackedCache(kb);
   const changes = scanChanges(kb.worktree, index, {
     excludesFile,

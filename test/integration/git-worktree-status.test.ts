@@ -308,6 +308,84 @@ describe.skipIf(!nativeGit.available)('scanChanges against git status (needs nat
     expect(statusOf(repository)).toEqual([' M moved']);
   });
 
+  it.each(['a folder', 'a file that names one'])(
+    'leaves a repository alone whose name is no UTF-8: .git is %s',
+    (kind) => {
+      const repository = new NativeWorktree();
+      repository.advance(new Map(), new Map([['a.md', file('x')]]));
+      const name = Buffer.concat([Buffer.from(`${repository.root}/caf`), Buffer.of(0xe9)]);
+      const inside = join(repository.root, 'inside');
+      git(repository.root, ['init', '-q', ...(kind === 'a folder' ? [] : ['--separate-git-dir', 'apart']), 'inside']);
+      if (kind !== 'a folder') {
+        renameSync(join(repository.root, 'apart'), join(inside, 'apart'));
+        writeFileSync(join(inside, '.git'), 'gitdir: apart\n');
+      }
+      writeFileSync(join(inside, 'of-another.md'), 'x');
+      renameSync(inside, name);
+      expect(scan(repository)).toEqual(['?? caf\udce9/']);
+      expect(git(repository.root, ['status', '--porcelain', '-uall'])).toBe('?? "caf\\351/"\n');
+    },
+  );
+
+  it.each([
+    ['EACCES', ['?? other/']],
+    ['ENOENT', ['?? other/x.md']],
+  ])('does not fail on a .git file that cannot be read: %s', (code, found) => {
+    const readFileSync = ((path: string, options: undefined) => {
+      if (path.endsWith('other/.git')) throw Object.assign(new Error(code), { code });
+      return nodeDisk.readFileSync(path, options);
+    }) as typeof nodeDisk.readFileSync;
+    const repository = new NativeWorktree({}, { ...nodeDisk, readFileSync });
+    repository.advance(new Map(), new Map([['a.md', file('x')]]));
+    mkdirSync(join(repository.root, 'other'));
+    writeFileSync(join(repository.root, 'other', '.git'), 'gitdir: nowhere\n');
+    writeFileSync(join(repository.root, 'other', 'x.md'), 'x');
+    expect(scan(repository)).toEqual(found);
+  });
+
+  it('passes over a folder that must not be entered, and shows a file that must not be read as edited', () => {
+    const refuse = (isClosed: (path: string) => boolean, call: unknown): never =>
+      ((path: string, ...more: unknown[]) => {
+        if (isClosed(path)) throw Object.assign(new Error('EACCES'), { code: 'EACCES' });
+        return (call as (...all: unknown[]) => unknown)(path, ...more);
+      }) as never;
+    const repository = new NativeWorktree(
+      {},
+      {
+        ...nodeDisk,
+        lstatSync: refuse((path) => path.includes('/closed/'), nodeDisk.lstatSync),
+        readdirSync: refuse((path) => path.endsWith('/closed'), nodeDisk.readdirSync),
+        openSync: refuse((path) => path.endsWith('/b.md'), nodeDisk.openSync),
+      },
+    );
+    const files = new Map([
+      ['a.md', file('x')],
+      ['b.md', file('x')],
+    ]);
+    repository.advance(new Map(), files);
+    mkdirSync(join(repository.root, 'closed'));
+    writeFileSync(join(repository.root, 'closed', 'x.md'), 'x');
+    writeFileSync(join(repository.root, 'b.md'), 'y');
+    writeFileSync(join(repository.root, 'new.md'), 'x');
+    expect(scan(repository)).toEqual([' M b.md', '?? new.md']);
+  });
+
+  it('goes by an ignore file that is left out by a sparse checkout', () => {
+    const repository = new NativeWorktree();
+    repository.advance(new Map(), new Map([['app/.gitignore', file('build/\n!kept.o\n*.o\n')]]));
+    for (const name of ['app/build/x', 'app/y.o', 'app/new']) {
+      mkdirSync(dirname(join(repository.root, name)), { recursive: true });
+      writeFileSync(join(repository.root, name), 'x');
+    }
+    rmSync(join(repository.root, 'app/.gitignore'));
+    const all = [' D app/.gitignore', '?? app/build/x', '?? app/new', '?? app/y.o'];
+    expect(scan(repository)).toEqual(all);
+    expect(statusOf(repository)).toEqual(all);
+    git(repository.root, ['update-index', '--skip-worktree', 'app/.gitignore']);
+    expect(scan(repository)).toEqual(['?? app/new']);
+    expect(statusOf(repository)).toEqual(['?? app/new']);
+  });
+
   it("never reports kb's lock and temporary files", () => {
     const repository = new NativeWorktree();
     repository.advance(new Map(), new Map([['a.md', file('x')]]));

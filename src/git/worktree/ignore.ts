@@ -36,13 +36,14 @@ export class IgnoreRules {
     return rules;
   }
 
-  /** The rules in a folder that holds a `.gitignore`. A link in its place is not followed: a tree could point it anywhere. */
-  enter(folder: string): IgnoreRules {
-    const file = toDiskPath(this.root, folder === '' ? '.gitignore' : `${folder}/.gitignore`);
-    return this.with(
-      folder === '' ? '' : `${toByteString(folder, encodePath)}/`,
-      readIgnoreFile(this.disk, file, 'no links'),
-    );
+  /**
+   * The rules in a folder that holds a `.gitignore`. A link in its place is not followed: a tree could point it anywhere.
+   * @param elsewhere what the ignore file at this path holds, where none can be read from disk
+   */
+  enter(folder: string, elsewhere?: (path: string) => Buffer | undefined): IgnoreRules {
+    const path = folder === '' ? '.gitignore' : `${folder}/.gitignore`;
+    const content = readIgnoreFile(this.disk, toDiskPath(this.root, path), 'no links') ?? elsewhere?.(path);
+    return this.with(folder === '' ? '' : `${toByteString(folder, encodePath)}/`, content);
   }
 
   ignores(path: string, isFolder: boolean): boolean {

@@ -27,6 +27,7 @@ export interface WorktreeChange {
 export interface ScanOptions extends UntrackedOptions {
   /** HEAD's tree, to report staged changes too. */
   readonly headTree?: Oid;
+  /** Where HEAD's tree is. */
   readonly objects: ObjectSource;
   /** For tests. */
   readonly secondLook?: SecondLookFrom;

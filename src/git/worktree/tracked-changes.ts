@@ -1,4 +1,5 @@
 import type { BigIntStats } from 'node:fs';
+import { isErrno } from '../../disk/durable.js';
 import { type EntryWalk, type GitIndex, type IndexEntry, fileStatOf } from '../index/index-file.js';
 import { type RepoPath, toDiskPath } from '../paths.js';
 import { GITLINK, REGULAR, isSameType } from './modes.js';
@@ -145,11 +146,17 @@ class TrackedScan {
     if (this.index.isUnchanged(entry, stat, { ctime: settings.trustCtime, fileMode: settings.fileMode })) return true;
     // a recorded size of 0 says nothing: git writes it where the time stamps could not tell (racy-git)
     if (entry.stat.size !== 0 && entry.stat.size !== stat.size % 2 ** 32) return false;
-    return this.worktree.hasContent(path, stats, entry.oid, settings.conversions?.rulesOnDisk(this.index));
+    try {
+      return this.worktree.hasContent(path, stats, entry.oid, settings.conversions?.rulesOnDisk(this.index));
+    } catch (error) {
+      // As git does: what must not be read counts as edited. Whoever is to commit it then fails, and names it.
+      if (isErrno(error, 'EACCES', 'EPERM')) return false;
+      throw error;
+    }
   }
 
   private changeToFolder(path: RepoPath, entry: IndexEntry): Difference | undefined {
-    const gitDir = nestedGitDir(this.worktree.disk, `${this.worktree.root}/${path}`);
+    const gitDir = nestedGitDir(this.worktree.disk, this.worktree.root, path);
     const head = gitDir === undefined ? undefined : nestedHead(this.worktree.disk, gitDir);
     const isRecorded = isSameType(entry.mode, GITLINK);
     if (!isRecorded && head === undefined) return { kind: 'deleted' };

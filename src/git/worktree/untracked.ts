@@ -1,6 +1,7 @@
 import type { Stats } from 'node:fs';
 import type { Oid } from '../ids.js';
 import type { GitIndex } from '../index/index-file.js';
+import type { ObjectSource } from '../objects/object.js';
 import { type RepoPath, toDiskPath } from '../paths.js';
 import { collisionKey } from './collisions.js';
 import { type FolderItem, listFolder } from './folder-listing.js';
@@ -17,6 +18,8 @@ export interface UntrackedOptions {
   /** Path of the file that `core.excludesFile` names, or git's default one. */
   readonly excludesFile?: string;
   readonly cache?: FolderCache;
+  /** Holds the ignore files that a sparse checkout leaves out. */
+  readonly objects: Pick<ObjectSource, 'find'>;
 }
 
 /** What stands for the names that are tracked in a folder. */
@@ -128,7 +131,7 @@ class UntrackedScan {
     const { disk, root } = this.worktree;
     const entry = this.index.get(path);
     if (entry !== undefined && isSameType(entry.mode, GITLINK)) return;
-    if (nestedGitDir(disk, `${root}/${path}`) !== undefined) {
+    if (nestedGitDir(disk, root, path) !== undefined) {
       const isRecorded = entry !== undefined || this.folded?.hasFile(path) === true || this.isUnmerged(path);
       if (!isRecorded) this.found.push({ path, kind: 'added', staged: false, nestedRepository: true });
       return;
@@ -168,11 +171,17 @@ class UntrackedScan {
         ignoreCase: settings.ignoreCase,
         ...(excludesFile === undefined ? {} : { excludesFile }),
       };
-      return IgnoreRules.outside(disk, root, files).enter('');
+      return IgnoreRules.outside(disk, root, files).enter('', this.leftOut);
     }
     const outer = this.rulesIn(folderOf(folder));
-    return outer === 'all ignored' || outer.ignores(folder, true) ? 'all ignored' : outer.enter(folder);
+    return outer === 'all ignored' || outer.ignores(folder, true) ? 'all ignored' : outer.enter(folder, this.leftOut);
   }
+
+  /** What the index has of an ignore file that is not here on purpose: it goes on counting, as for native git. */
+  private readonly leftOut = (path: string): Buffer | undefined => {
+    const entry = this.index.get(path as RepoPath);
+    return entry?.skipWorktree === true ? this.options.objects.find(entry.oid)?.data : undefined;
+  };
 }
 
 /** Tracked names on a volume that takes `a.md` and `A.md` for one: put together when the first question comes. */
