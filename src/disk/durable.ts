@@ -103,7 +103,7 @@ export function removeTemporaryFiles(disk: Disk, directory: string, hint = ''): 
 }
 
 /** Removes a file; one that is not there is fine. */
-export function removeFile(disk: Disk, path: string): void {
+export function removeFile(disk: Disk, path: string | Buffer): void {
   try {
     disk.unlinkSync(path);
   } catch (error) {
@@ -111,8 +111,11 @@ export function removeFile(disk: Disk, path: string): void {
   }
 }
 
-/** Removes a file or a directory with all in it, never following a symlink; nothing there is fine. */
-export function removeTree(disk: Disk, path: string): void {
+/**
+ * Removes a file or a directory with all in it, whatever bytes the names are, never following a symlink; nothing there is
+ * fine.
+ */
+export function removeTree(disk: Disk, path: string | Buffer): void {
   let isDirectory: boolean;
   try {
     isDirectory = disk.lstatSync(path).isDirectory();
@@ -121,8 +124,20 @@ export function removeTree(disk: Disk, path: string): void {
     throw error;
   }
   if (!isDirectory) return removeFile(disk, path);
-  for (const name of disk.readdirSync(path)) removeTree(disk, join(path, name));
+  for (const inside of pathsIn(disk, path)) removeTree(disk, inside);
   disk.rmdirSync(path);
+}
+
+/** What Node puts in the place of bytes that are no UTF-8. */
+const REPLACEMENT = '\ufffd';
+
+/** As bytes where a name is no UTF-8: as text it would be the name of nothing. */
+function pathsIn(disk: Disk, directory: string | Buffer): (string | Buffer)[] {
+  const names = disk.readdirSync(directory);
+  if (typeof directory === 'string' && !names.some((name) => name.includes(REPLACEMENT)))
+    return names.map((name) => join(directory, name));
+  const above = Buffer.concat([Buffer.from(directory as string), Buffer.from('/')]);
+  return disk.readdirSync(directory as string, { encoding: 'buffer' }).map((name) => Buffer.concat([above, name]));
 }
 
 /**

@@ -12,7 +12,8 @@ import {
 import type { Disk } from '../disk/disk.js';
 import { updateIndex, type GitIndex, type IndexUpdate, type NewEntry } from '../git/index/index-file.js';
 import type { VolumeTraits } from '../git/init-repository.js';
-import type { RepoPath } from '../git/paths.js';
+import { toDiskPath, type RepoPath } from '../git/paths.js';
+import { listFolder } from '../git/worktree/folder-listing.js';
 import { Worktree } from '../git/worktree/worktree.js';
 import { CLONE_RECORD } from './clone-record.js';
 
@@ -65,10 +66,10 @@ export class CloneStage {
     writeFileAtomic(this.disk, complete, JSON.stringify({ version: 1, traits }));
     const moved: string[] = [];
     try {
-      moveUp(this.disk, this.target, this.directory, traits, moved);
+      moveUp(this.disk, this.target, this.directory, traits, { moved, isOwn: true });
     } catch (error) {
       if (namesIn(this.disk, this.directory).includes('git')) {
-        for (const name of moved) this.disk.renameSync(join(this.target, name), join(this.tree, name));
+        for (const name of moved) this.disk.renameSync(toDiskPath(this.target, name), toDiskPath(this.tree, name));
         removeFile(this.disk, complete);
       }
       throw error;
@@ -94,7 +95,7 @@ export function hasCompleteStage(disk: Disk, target: string): boolean {
 export function finishCompleteStage(disk: Disk, target: string): void {
   for (const stage of stagesIn(disk, target)) {
     const traits = readTraits(disk, join(stage, COMPLETE));
-    if (traits !== undefined) moveUp(disk, target, stage, traits);
+    if (traits !== undefined) moveUp(disk, target, stage, traits, { moved: [], isOwn: false });
   }
 }
 
@@ -109,15 +110,23 @@ function stagesIn(disk: Disk, target: string): string[] {
     .map((name) => join(target, name));
 }
 
-/** @param moved gets the names of the files and folders that were moved so far */
-function moveUp(disk: Disk, target: string, stage: string, traits: VolumeTraits, moved: string[] = []): void {
+interface Move {
+  /** Gets the names of the files and folders that were moved so far. */
+  readonly moved: string[];
+  /** The stage was filled by this process just now; one that a killed clone left may have been touched since. */
+  readonly isOwn: boolean;
+}
+
+function moveUp(disk: Disk, target: string, stage: string, traits: VolumeTraits, { moved, isOwn }: Move): void {
   const gitDir = join(stage, 'git');
-  for (const name of disk.readdirSync(join(stage, 'tree'))) {
-    disk.renameSync(join(stage, 'tree', name), join(target, name));
+  const tree = join(stage, 'tree');
+  // No tree any more: killed in step 5, which removes the stage in whatever order the volume lists it.
+  for (const { name } of listFolder(disk, tree, { precomposeUnicode: false })) {
+    disk.renameSync(toDiskPath(tree, name), toDiskPath(target, name));
     moved.push(name);
   }
   if (disk.readdirSync(stage).includes('git')) {
-    refreshTopLevel(disk, target, gitDir, traits);
+    refreshTopLevel(disk, target, gitDir, traits, isOwn);
     syncDirectory(disk, target);
     removeFile(disk, join(target, CLONE_RECORD));
     removeTemporaryFiles(disk, target, CLONE_RECORD);
@@ -132,11 +141,15 @@ function moveUp(disk: Disk, target: string, stage: string, traits: VolumeTraits,
   }
 }
 
-/** A rename changes a file's ctime, so the index would take each moved file for a changed one. Of folders it keeps nothing. */
-function refreshTopLevel(disk: Disk, target: string, gitDir: string, traits: VolumeTraits): void {
+/**
+ * A rename changes a file's ctime, so the index would take each moved file for a changed one. Of folders it keeps nothing:
+ * what lies in them keeps its entry as it is, also what is as young as the index. Without its size there, git's own
+ * scripts (`git diff-index --quiet HEAD`) would take the new KB for a changed one.
+ */
+function refreshTopLevel(disk: Disk, target: string, gitDir: string, traits: VolumeTraits, isOwn: boolean): void {
   // Nobody but who holds the target's lock can be in here: a lock file is one that was left by a kill.
   removeFile(disk, join(gitDir, 'index.lock'));
-  const files = disk.readdirSync(target, { withFileTypes: true }).filter((entry) => !entry.isDirectory());
+  const files = listFolder(disk, target, traits).filter(({ kind }) => kind !== 'folder');
   if (files.length === 0) return;
   const worktree = new Worktree(disk, target, gitDir, { ...traits, trustCtime: true });
   const refresh = (index: GitIndex): IndexUpdate | undefined => {
@@ -148,7 +161,7 @@ function refreshTopLevel(disk: Disk, target: string, gitDir: string, traits: Vol
     }
     return changes.size === 0 ? undefined : { changes };
   };
-  updateIndex(disk, gitDir, refresh, { statOf: (path) => worktree.stat(path) });
+  updateIndex(disk, gitDir, refresh, { statOf: (path) => worktree.stat(path), areOwnFiles: isOwn });
 }
 
 function readTraits(disk: Disk, path: string): VolumeTraits | undefined {

@@ -193,11 +193,16 @@ export async function cloneAsPlanned(
   }
 }
 
-/** @returns the topmost directory that had to be made. @throws KbError E_STORAGE */
+/** @returns the topmost directory that had to be made. @throws KbError E_STORAGE, E_NO_KB */
 function makeDirectory(disk: Disk, directory: string): string | undefined {
   try {
     return disk.mkdirSync(directory, { recursive: true });
   } catch (error) {
+    if (isErrno(error, 'ENOENT'))
+      throw new KbError('E_NO_KB', `${directory} is or is below a link that leads nowhere`, {
+        hint: 'remove the link, or name another directory: kb clone URL DIR',
+        cause: error,
+      });
     throw asStorageError(error, `make ${directory}`);
   }
 }

@@ -305,18 +305,15 @@ export class GitIndex {
     this.isIntact = true;
   }
 
-  /**
-   * Writes the index with these changes.
-   * @param statOf the file's stat now, to see which racy entries are still what they were
-   */
+  /** Writes the index with these changes. */
   writeChanged(
     write: (bytes: Uint8Array) => void,
     changes: ReadonlyMap<RepoPath, NewEntry | null>,
     trees: KnownTrees | undefined,
-    statOf: ((path: RepoPath) => FileStat | undefined) | undefined,
+    known: KnownOfFiles,
   ): void {
     const spliced = splice(this.table, changes);
-    this.smudgeRacy(changes, statOf);
+    this.smudgeRacy(changes, known);
     const tree = this.isForeseen(changes, trees) ? this.foreseen?.tree : this.treesAfter(spliced, changes, trees);
     this.writeSpliced(write, spliced, { tree, keepResolved: trees === undefined });
   }
@@ -383,26 +380,27 @@ export class GitIndex {
    * about to become newer. So before that the entry loses its size, and everybody looks at the content
    * again. Source: Documentation/technical/racy-git.txt. Git compares whole seconds, so does this.
    */
-  private smudgeRacy(
-    changes: ReadonlyMap<RepoPath, unknown>,
-    statOf: ((path: RepoPath) => FileStat | undefined) | undefined,
-  ): void {
+  private smudgeRacy(changes: ReadonlyMap<RepoPath, unknown>, { statOf, areOwnFiles }: KnownOfFiles): void {
     if (this.writtenAt === undefined) return;
     for (const ordinal of this.table.suspects) {
       const { path, mode, stat } = this.entry(ordinal);
       if (stat.size === 0 || mode === GITLINK || changes.has(path)) continue;
-      if (statOf !== undefined && this.isSurelyUnchanged(ordinal, statOf)) continue;
+      if (statOf !== undefined && this.isSurelyUnchanged(ordinal, statOf, areOwnFiles === true)) continue;
       this.table.bytes.writeUInt32BE(0, this.table.startOf(ordinal) + FIELD.size);
     }
   }
 
-  /** To the nanosecond the entry is older than the index, and its file has not been touched since. */
-  private isSurelyUnchanged(ordinal: number, statOf: (path: RepoPath) => FileStat | undefined): boolean {
+  /** To the nanosecond the entry is older than the index, or nobody else can have written; not touched since. */
+  private isSurelyUnchanged(
+    ordinal: number,
+    statOf: (path: RepoPath) => FileStat | undefined,
+    isOwnFile: boolean,
+  ): boolean {
     const entry = this.entry(ordinal);
     const stat = statOf(entry.path);
     return (
       stat !== undefined &&
-      !isRacy(...splitTime(entry.stat.mtimeNs), this.writtenAt) &&
+      (isOwnFile || !isRacy(...splitTime(entry.stat.mtimeNs), this.writtenAt)) &&
       sameStat(entry.stat, stat, true)
     );
   }
@@ -414,18 +412,27 @@ export class GitIndex {
 
 const EMPTY_BLOB = 'e69de29bb2d1d6434b8b29ae775ad8c2e48c5391';
 
-export interface IndexLockOptions {
+/** What a writer of the index knows of the files of entries that it does not change. */
+interface KnownOfFiles {
+  /**
+   * The stat of a file now. With it, entries written in the same second as the index keep what they
+   * know when a look shows the file untouched; without it they lose it, and are read again once.
+   */
+  readonly statOf?: (path: RepoPath) => FileStat | undefined;
+  /**
+   * All files and the index were written by this very process, and are in nobody else's sight yet: then `statOf` is
+   * believed also of a file as young as the index.
+   */
+  readonly areOwnFiles?: boolean;
+}
+
+export interface IndexLockOptions extends KnownOfFiles {
   /** How long to wait for somebody else's index.lock, in milliseconds. Default 1000. */
   readonly lockWaitMs?: number;
   /** Called under the lock right before the rename; a throw leaves the index as it was. */
   readonly fence?: () => void;
   /** Survive a power cut (fsync). Default true. */
   readonly durable?: boolean;
-  /**
-   * The stat of a file now. With it, entries written in the same second as the index keep what they
-   * know when a look shows the file untouched; without it they lose it, and are read again once.
-   */
-  readonly statOf?: (path: RepoPath) => FileStat | undefined;
   readonly timing?: LockTiming;
   /** The index as read before the lock was taken; used again if it is still the same file. For one commit only. */
   readonly known?: GitIndex;
@@ -473,7 +480,7 @@ export class IndexLock {
     this.replace((write) => {
       // A damaged index must not get a right checksum from here.
       this.index.assertIntact();
-      this.index.writeChanged(write, changes, trees, this.options.statOf);
+      this.index.writeChanged(write, changes, trees, this.options);
     });
   }
 
