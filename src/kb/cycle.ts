@@ -37,7 +37,7 @@ import { lfsRemoteOf } from './lfs/kb-remote.js';
 import { mend } from './mend.js';
 import { checkedOutBranch, optional, type CheckedOutBranch, type Kb } from './open.js';
 import { upstreamOf, type Upstream } from './upstream.js';
-import { requireFreeIndex, requireNothingInTheWay, requireSafeState } from './safe-state.js';
+import { requireFreeIndex, requireNothingInTheWay, requireSafeState, requireSameIndex } from './safe-state.js';
 
 /** Edits that lie uncommitted in the work tree, made a commit on top of the local branch. */
 export interface CollectedEdits {
@@ -199,6 +199,7 @@ class Cycle {
     // The files are those of another branch since somebody switched: they must not be committed to this one.
     if (this.isAside && plan.collect !== undefined) throw switchedAway(this.branch.ref, kb.refs.head().branch);
     this.edits = plan.collect?.({ branch: this.branch, identities: this.identities, index: this.safeIndex() });
+    if (this.edits !== undefined) requireSameIndex(kb, this.safeIndex());
     if (this.upstream === undefined || !kb.settings.gitEnabled || (!plan.pull && !plan.push)) return this.keepLocally();
     try {
       const outcome = await this.share(this.upstream);

@@ -1,6 +1,7 @@
 import { isErrno } from '../disk/durable.js';
 import { KbError } from '../errors.js';
-import type { GitIndex, NewEntry } from '../git/index/index-file.js';
+import type { IndexEntry } from '../git/index/entry.js';
+import { GitIndex, type NewEntry } from '../git/index/index-file.js';
 import type { TreeChange } from '../git/objects/tree-diff.js';
 import type { RepoPath } from '../git/paths.js';
 import type { Obstacle } from '../git/worktree/obstacles.js';
@@ -39,6 +40,35 @@ export function requireFreeIndex(kb: Kb): void {
   throw new KbError('E_UNSAFE_STATE', `another git process holds ${lock}`, {
     hint: 'wait until it is done; if it crashed: kb unlock',
   });
+}
+
+/**
+ * Refuses edits that were looked for while native git was changing files. It takes files away before the index says that
+ * they are to be gone (`git sparse-checkout set`, `git checkout`), under its lock on the index: what is half done then
+ * looks like somebody's edits, and would be shared as such.
+ * @param index as read before the files were looked at
+ * @throws KbError E_UNSAFE_STATE (retryable)
+ */
+export function requireSameIndex(kb: Kb, index: GitIndex): void {
+  const { disk } = kb.surroundings;
+  requireFreeIndex(kb);
+  if (index.isStillThere(disk, kb.gitDir) || holdSame(index, GitIndex.read(disk, kb.gitDir))) return;
+  throw new KbError('E_UNSAFE_STATE', 'another git process changed files here while kb looked for edits', {
+    hint: 'run the same command again',
+    retryable: true,
+  });
+}
+
+/** `git status` writes the index anew with what it has learned of the files alone. */
+function holdSame(one: GitIndex, other: GitIndex): boolean {
+  if (one.entryCount !== other.entryCount) return false;
+  const others = other.entries();
+  for (const { path, oid, mode, stage, skipWorktree } of one.entries()) {
+    const { value } = others.next() as { value: IndexEntry | undefined };
+    if (value?.path !== path || value.oid !== oid || value.mode !== mode) return false;
+    if (value.stage !== stage || value.skipWorktree !== skipWorktree) return false;
+  }
+  return true;
 }
 
 /**
