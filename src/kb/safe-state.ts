@@ -1,4 +1,5 @@
 import { isErrno } from '../disk/durable.js';
+import { systemTiming, type LockTiming } from '../disk/lock-file.js';
 import { KbError } from '../errors.js';
 import type { IndexEntry } from '../git/index/entry.js';
 import { GitIndex, type NewEntry } from '../git/index/index-file.js';
@@ -28,14 +29,24 @@ export function requireSafeState(kb: Kb, index: GitIndex): void {
   requireFreeIndex(kb);
 }
 
-/** index.lock is native git's own lock on index and work tree; it is respected before anything leaves for the remote. */
-export function requireFreeIndex(kb: Kb): void {
+/** As long as kb waits for the lock itself before it writes the index, in milliseconds. */
+const INDEX_WAIT_MS = 1000;
+const PAUSE_MS = 20;
+
+/**
+ * index.lock is native git's own lock on index and work tree; it is respected before anything leaves for the remote. A
+ * `git status` of an editor holds it for some milliseconds, again and again: that is waited for.
+ * @throws KbError E_UNSAFE_STATE when it is held for longer
+ */
+export function requireFreeIndex(kb: Kb, timing: Pick<LockTiming, 'now' | 'sleep'> = systemTiming): void {
   const lock = join(kb.gitDir, 'index.lock');
-  try {
-    kb.surroundings.disk.lstatSync(lock);
-  } catch (error) {
-    if (isErrno(error, 'ENOENT')) return;
-    throw error;
+  for (const deadline = timing.now() + INDEX_WAIT_MS; timing.now() <= deadline; timing.sleep(PAUSE_MS)) {
+    try {
+      kb.surroundings.disk.lstatSync(lock);
+    } catch (error) {
+      if (isErrno(error, 'ENOENT')) return;
+      throw error;
+    }
   }
   throw new KbError('E_UNSAFE_STATE', `another git process holds ${lock}`, {
     hint: 'wait until it is done; if it crashed: kb unlock',
