@@ -77,10 +77,10 @@ const { values } = parseArgs({
   },
 });
 
-const runs = Number(values.runs);
-const seed = Number(values.seed);
-const latencyMs = Number(values.latency);
-const sizes = wordsOf(values.sizes).map(Number);
+const runs = wholeNumber('runs', values.runs, 1);
+const seed = wholeNumber('seed', values.seed, 0);
+const latencyMs = wholeNumber('latency', values.latency, 0);
+const sizes = wordsOf(values.sizes).map((word) => wholeNumber('sizes', word, 1));
 const wanted = new Set(wordsOf(values.scenario).map(asScenario));
 const contended = wordsOf(values.contention).map(asContention);
 const rows: Row[] = [];
@@ -109,6 +109,8 @@ async function main(): Promise<void> {
     say(
       `isomorphic-git: ${scenario} at ${files}: ${typeof outcome === 'number' ? `${outcome.toFixed(0)} ms` : outcome}`,
     );
+  if (rows.length + porcelain.length + loads.length === 0)
+    throw new Error('nothing was measured: no scenario at these sizes');
   const result: Result = { at, commit: measuredCommit(), environment, rows, porcelain, loads };
   mkdirSync(RESULTS, { recursive: true });
   const file = join(RESULTS, `${at.replaceAll(':', '-').slice(0, 19)}.json`);
@@ -117,6 +119,13 @@ async function main(): Promise<void> {
   if (values['write-docs']) say(writeDocs());
   const missed = rows.filter((row) => verdict(row) === 'missed');
   say(missed.length === 0 ? 'every limit is kept' : `limits missed: ${missed.map(nameOf).join('; ')}`);
+}
+
+/** What is no number would measure nothing, and keep every limit. @throws Error naming the flag */
+function wholeNumber(flag: string, text: string, least: number): number {
+  const value = Number(text);
+  if (Number.isSafeInteger(value) && value >= least && text.trim() !== '') return value;
+  throw new Error(`--${flag} must be a whole number from ${least} on, not ${JSON.stringify(text)}`);
 }
 
 async function measureAll(directory: string, generated: Generated): Promise<void> {

@@ -147,7 +147,7 @@ function milliseconds(value: number): string {
 function summary(placed: readonly Placed[]): string {
   const limited = placed.filter(({ row }) => row.limit !== undefined);
   const missed = limited.filter(({ row }) => verdict(row) === 'missed');
-  if (missed.length === 0) return `All ${limited.length} limits are kept.`;
+  if (missed.length === 0) return `All ${limited.length} limits that were measured are kept.`;
   const lines = missed.map(({ row }) => {
     const files = row.files === undefined ? '' : ` at ${row.files.toLocaleString('en-US')} files`;
     const found =
@@ -192,12 +192,10 @@ function letter(at: number): string {
 
 function environments(results: readonly Result[], marks: ReadonlyMap<string, string>): string {
   if (results.length === 0) return 'Nothing measured yet.';
-  const told = new Set<string>();
   const lines: string[] = [];
   for (const [run, mark] of marks) {
     const result = results.find((candidate) => runOf(candidate) === run);
-    if (result === undefined || told.has(run)) continue;
-    told.add(run);
+    if (result === undefined) continue;
     const { cpu, cores, memoryGb, system, fileSystem, node, git, isomorphicGit } = result.environment;
     const day = result.at.slice(0, 10);
     lines.push(
