@@ -1,7 +1,7 @@
 import { constants, setPriority } from 'node:os';
 import { Flags } from '@oclif/core';
 import { KbCommand, lockTimeoutFlag, openRequest } from '../cli/base-command.js';
-import { formatBytes, formatDuration } from '../cli/format.js';
+import { formatBytes, formatDuration, plural } from '../cli/format.js';
 import { collectGarbageIfDue } from '../kb/auto-gc.js';
 import { collectGarbage, type GcResult } from '../kb/gc.js';
 import { openKb } from '../kb/open.js';
@@ -51,15 +51,19 @@ export default class Gc extends KbCommand {
       .filter(([count]) => count !== 0)
       .map(([count, what]) => `${count} ${what}`)
       .join(', ');
-    const was = `${before.packs} packs and ${before.looseObjects} loose objects, ${formatBytes(before.bytes)}`;
+    const was = storage(before);
     if (dryRun) {
       this.terminal.result(`${was}; would remove ${swept === '' ? 'nothing' : swept}`);
       return;
     }
-    const now = `${after.packs} packs and ${after.looseObjects} loose objects, ${formatBytes(after.bytes)}`;
+    const now = storage(after);
     const gone = swept === '' ? '' : `; removed ${swept}`;
     this.terminal.result(`${was} → ${now}${gone}, ${formatDuration(durationMs)}`);
   }
+}
+
+function storage({ packs, looseObjects, bytes }: GcResult['before']): string {
+  return `${plural(packs, 'pack')} and ${plural(looseObjects, 'loose object')}, ${formatBytes(bytes)}`;
 }
 
 /** Whoever edits meanwhile comes first. */

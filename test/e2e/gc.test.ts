@@ -21,7 +21,7 @@ describe.skipIf(!nativeGit.available)('kb gc (needs native git as the oracle)', 
       durationMs: expect.any(Number) as number,
     });
     const again = await kbOk(root, ['gc']);
-    expect(again.stdout).toMatch(/^1 packs? and 0 loose objects, .* → 1 packs? and 0 loose objects, /);
+    expect(again.stdout).toMatch(/^1 pack and 0 loose objects, .* → 1 pack and 0 loose objects, /);
     expect((await kbOk(root, ['gc', '--auto', '--json'])).json()).toEqual({ ok: true, due: false });
     expect(fsck(root)).toBe('');
   });
