@@ -113,6 +113,11 @@ export function isKbError(error: unknown, code?: ErrorCode): error is KbError {
   return error instanceof KbError && (code === undefined || error.code === code);
 }
 
+/** What nobody foresaw: a bug in kb. */
+export function unforeseen(error: unknown): KbError {
+  return new KbError('E_INTERNAL', error instanceof Error ? error.message : String(error), { cause: error });
+}
+
 /**
  * One set for all copies of this module in the process: who reads a token and who makes the error that could carry it
  * may be different ones.

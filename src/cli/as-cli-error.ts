@@ -1,5 +1,5 @@
 import { asStorageError } from '../disk/durable.js';
-import { KbError } from '../errors.js';
+import { KbError, unforeseen } from '../errors.js';
 import { printable } from '../printable.js';
 
 /** Any error as one of the contract's: what oclif says of flags and arguments is E_USAGE, the rest of the unknown E_INTERNAL. */
@@ -10,5 +10,5 @@ export function asCliError(error: unknown): KbError {
     const [message = error.message] = error.message.split('\nSee more help');
     return new KbError('E_USAGE', printable(message.trim().replace(/\s*\n\s*/g, '; '), 2000), { cause: error });
   }
-  return new KbError('E_INTERNAL', error instanceof Error ? error.message : String(error), { cause: error });
+  return unforeseen(error);
 }

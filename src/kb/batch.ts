@@ -1,6 +1,6 @@
 import { resolveIdentity, type Identity } from '../config/identity.js';
 import { asStorageError } from '../disk/durable.js';
-import { isKbError, KbError } from '../errors.js';
+import { isKbError, KbError, unforeseen } from '../errors.js';
 import type { Oid, RefName } from '../git/ids.js';
 import { shortName } from '../git/ids.js';
 import { readCommit } from '../git/objects/commit.js';
@@ -241,7 +241,7 @@ export class Batch {
       // It is the holder's key that failed, and the next holder has another one.
       if (isKbError(known) && known.details['signing'] !== undefined) throw known;
       // Whatever is wrong with one note must not stop the others, nor every later holder that finds it in the queue.
-      return { kind: 'failed', error: known instanceof KbError ? known : unexpected(known) };
+      return { kind: 'failed', error: known instanceof KbError ? known : unforeseen(known) };
     }
   }
 
@@ -559,8 +559,4 @@ export function switchedAway(from: RefName, to: RefName | undefined): KbError {
     `this was meant for branch "${shortName(from)}", but the KB has been switched to ${now}`,
     { hint: 'run the same command again; it then goes to the branch that is checked out' },
   );
-}
-
-function unexpected(error: unknown): KbError {
-  return new KbError('E_INTERNAL', error instanceof Error ? error.message : String(error), { cause: error });
 }

@@ -1,8 +1,8 @@
 import { KbError } from '../errors.js';
 import { GitIndex } from '../git/index/index-file.js';
-import { asRefName, shortName, type Oid } from '../git/ids.js';
+import { asRefName, type Oid } from '../git/ids.js';
 import { readCommit } from '../git/objects/commit.js';
-import { commitsSince } from '../git/objects/history.js';
+import { reachableFrom } from '../git/objects/history.js';
 import type { ObjectSource } from '../git/objects/object.js';
 import { diffTrees, type TreeChange } from '../git/objects/tree-diff.js';
 import { GITLINK } from '../git/worktree/modes.js';
@@ -14,7 +14,7 @@ import { MoreHistory } from './more-history.js';
 import { pathForms } from './note-path.js';
 import type { Kb } from './open.js';
 import { patchOf } from './patch.js';
-import { upstreamOf } from './upstream.js';
+import { lastSeenTip } from './upstream.js';
 
 export interface DiffRequest {
   /** Files and folders, from the root of the KB; none: all. */
@@ -83,7 +83,7 @@ async function endsOf(kb: Kb, { commit, since }: DiffRequest): Promise<{ from?: 
   if (named === undefined) return head === undefined ? {} : { from: head };
   const more = new MoreHistory(kb, `to look for ${printable(named)}`, [64, 256, 1024]);
   try {
-    const tip = tipOf(kb) ?? head;
+    const tip = lastSeenTip(kb) ?? head;
     let found = findCommit(kb, named, head);
     if (found === undefined && tip !== undefined && looksLikeId(named))
       await more.bring(tip, () => (found = findCommit(kb, named, head)) !== undefined);
@@ -100,13 +100,6 @@ async function endsOf(kb: Kb, { commit, since }: DiffRequest): Promise<{ from?: 
   }
 }
 
-/** Where the remote branch was when last seen. */
-function tipOf(kb: Kb): Oid | undefined {
-  const { branch } = kb.refs.head();
-  const upstream = branch === undefined ? undefined : upstreamOf(kb, shortName(branch));
-  return upstream === undefined ? undefined : kb.refs.resolve(upstream.tracking);
-}
-
 function looksLikeId(text: string): boolean {
   return /^[0-9a-f]{4,40}$/.test(text);
 }
@@ -117,14 +110,15 @@ function findCommit(kb: Kb, text: string, head: Oid | undefined): Oid | undefine
   if (text.length === 40) return kb.objects.has(text as Oid) ? peeled(kb, text as Oid) : undefined;
   if (head === undefined) return undefined;
   const tips = new Set([head, ...kb.refs.list('refs/remotes/').values()]);
-  const found = new Set<Oid>();
+  const shallow = kb.shallow();
+  const known = new Set<Oid>();
   for (const tip of tips)
-    for (const oid of commitsSince(kb.objects, undefined, tip, kb.shallow()).commits)
-      if (oid.startsWith(text)) found.add(oid);
-  if (found.size > 1) {
-    throw new KbError('E_USAGE', `${text} begins the ids of ${found.size} commits`, {
+    if (!known.has(tip)) for (const oid of reachableFrom(kb.objects, tip, shallow)) known.add(oid);
+  const found = [...known].filter((oid) => oid.startsWith(text));
+  if (found.length > 1) {
+    throw new KbError('E_USAGE', `${text} begins the ids of ${found.length} commits`, {
       hint: 'give more digits',
-      details: { commits: [...found] },
+      details: { commits: found },
     });
   }
   const [only] = found;

@@ -1,6 +1,6 @@
 import { nodeDisk } from '../disk/disk.js';
 import { asStorageError } from '../disk/durable.js';
-import { KbError } from '../errors.js';
+import { KbError, unforeseen } from '../errors.js';
 import type { SettingFlags } from '../config/settings.js';
 import { joinHeldLock } from '../lock/reentry.js';
 import { LOCK_TOKEN } from './joined-locks.js';
@@ -122,7 +122,7 @@ function asCallError(error: unknown, signal: AbortSignal): unknown {
   if (known instanceof KbError && (!signal.aborted || saysMoreThanStopped(known))) return known;
   // What was stopped fails in many ways; the signal is the reason for all of them.
   if (signal.aborted) return signal.reason;
-  return new KbError('E_INTERNAL', error instanceof Error ? error.message : String(error), { cause: error });
+  return unforeseen(error);
 }
 
 /** It names where the work is, or why it stopped in another way. */

@@ -1,5 +1,5 @@
 import { KbError } from '../errors.js';
-import { asRefName, shortName, type Oid } from '../git/ids.js';
+import type { Oid } from '../git/ids.js';
 import { readCommit } from '../git/objects/commit.js';
 import { commitsSince, isAncestor } from '../git/objects/history.js';
 import { findEntry, TREE_MODE, type TreeEntry } from '../git/objects/tree.js';
@@ -12,7 +12,7 @@ import { MoreHistory } from './more-history.js';
 import { pathForms } from './note-path.js';
 import { findHeadings, parseHeadingQuery, splitLines } from './notes/heading.js';
 import { optional, type Kb } from './open.js';
-import { upstreamOf } from './upstream.js';
+import { checkedOutUpstream } from './upstream.js';
 import { pinOf } from './pinned.js';
 import { permalink, type LineRange } from './permalink.js';
 
@@ -82,7 +82,7 @@ async function linkOf(kb: Kb, request: LinkRequest, more: MoreHistory): Promise<
 /** Where the remote branch was when last seen; of a checkout without a branch, its commit if the remote is known to have it. */
 async function landedTip(kb: Kb, more: MoreHistory): Promise<{ tip: Oid; url: string }> {
   const head = kb.refs.head();
-  const upstream = upstreamOf(kb, shortName(head.branch ?? asRefName('HEAD')));
+  const upstream = checkedOutUpstream(kb);
   if (upstream === undefined) {
     throw new KbError('E_USAGE', 'this KB has no remote, so nobody else can see its files', {
       hint: 'links are to a repository on the web; see: kb config',

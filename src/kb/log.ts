@@ -1,5 +1,5 @@
 import { isKbError, KbError } from '../errors.js';
-import { asRefName, shortName, type Oid } from '../git/ids.js';
+import { shortName, type Oid } from '../git/ids.js';
 import { commitsSince } from '../git/objects/history.js';
 import { diffTrees } from '../git/objects/tree-diff.js';
 import { findEntry } from '../git/objects/tree.js';
@@ -12,7 +12,7 @@ import { FileHistory, type HistoryItem } from './file-history.js';
 import { MoreHistory } from './more-history.js';
 import { pathForms } from './note-path.js';
 import type { Kb } from './open.js';
-import { upstreamOf } from './upstream.js';
+import { lastSeenTip, upstreamOf } from './upstream.js';
 
 export interface LogRequest {
   /** A file or a folder, from the root of the KB; undefined: all of it. */
@@ -104,9 +104,7 @@ function isHere(kb: Kb, head: Oid | undefined, path: RepoPath): boolean {
 
 /** @returns what kept it from being fetched; undefined: nothing did */
 async function bringMore(kb: Kb, limit: number, isEnough: () => boolean): Promise<string | undefined> {
-  const { branch, oid } = kb.refs.head();
-  const upstream = upstreamOf(kb, shortName(branch ?? asRefName('HEAD')));
-  const tip = (upstream === undefined ? undefined : kb.refs.resolve(upstream.tracking)) ?? oid;
+  const tip = lastSeenTip(kb) ?? kb.refs.head().oid;
   if (tip === undefined) return undefined;
   const more = new MoreHistory(kb, 'to show it', [Math.min(1024, Math.max(16, limit)), 256, 1024]);
   try {

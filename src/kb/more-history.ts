@@ -1,8 +1,8 @@
-import { asRefName, shortName, type Oid } from '../git/ids.js';
+import type { Oid } from '../git/ids.js';
 import type { Remote } from '../remote/remote.js';
 import type { DeepeningSteps } from './deepen.js';
 import type { Kb } from './open.js';
-import { upstreamOf } from './upstream.js';
+import { checkedOutUpstream } from './upstream.js';
 
 /**
  * What a shallow KB lacks of its history, fetched for a question about it; the code for that is loaded then. Takes no
@@ -31,7 +31,7 @@ export class MoreHistory {
   async bring(tip: Oid, isEnough: () => boolean): Promise<void> {
     const { kb, why, steps } = this;
     if (!this.isLeft || !kb.settings.gitEnabled) return;
-    const upstream = upstreamOf(kb, shortName(kb.refs.head().branch ?? asRefName('HEAD')));
+    const upstream = checkedOutUpstream(kb);
     if (upstream === undefined) return;
     const [{ connect }, { deepenUntil }] = await Promise.all([import('./connect.js'), import('./deepen.js')]);
     this.remote ??= await connect(kb, upstream);

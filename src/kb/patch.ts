@@ -3,7 +3,7 @@ import type { Leaf } from '../git/objects/tree.js';
 import type { TreeChange } from '../git/objects/tree-diff.js';
 import { encodePath } from '../git/paths.js';
 import { GITLINK } from '../git/worktree/modes.js';
-import { LARGEST_TEXT_BYTES } from '../merge/content-kind.js';
+import { isBinary } from '../merge/content-kind.js';
 import { diffLines, type LineChange } from '../merge/diff.js';
 import { LineIds, sliceLines, splitLines, type Lines } from '../merge/lines.js';
 
@@ -12,8 +12,6 @@ const CONTEXT = 3;
 /** A heading of a hunk is cut to so many bytes. Source: git's `xdiff-interface.c`, `xdiff/xemit.c` (`func_line`). */
 const HEADING_BYTES = 80;
 const NO_OID = '0'.repeat(40);
-/** How far git looks for a NUL byte before it calls a file binary. */
-const BINARY_PROBE_BYTES = 8000;
 const NEWLINE = 0x0a;
 
 /**
@@ -72,10 +70,6 @@ function contentOf(leaf: Leaf | undefined, read: (oid: Oid) => Buffer): Buffer {
   if (leaf === undefined) return Buffer.alloc(0);
   if (leaf.mode === GITLINK) return Buffer.from(`Subproject commit ${leaf.oid}\n`);
   return read(leaf.oid);
-}
-
-function isBinary(data: Buffer): boolean {
-  return data.length > LARGEST_TEXT_BYTES || data.subarray(0, BINARY_PROBE_BYTES).includes(0);
 }
 
 /** A name with blanks gets a tab behind it, so that nobody takes what follows for a part of it. */

@@ -9,8 +9,8 @@ import { GITLINK } from '../git/worktree/modes.js';
 import type { Remote } from '../remote/remote.js';
 import { connect } from './connect.js';
 import { fetchObjects, inBatches } from './fetch-objects.js';
-import { checkedOutBranch, type Kb } from './open.js';
-import { upstreamOf } from './upstream.js';
+import type { Kb } from './open.js';
+import { checkedOutUpstream } from './upstream.js';
 
 /**
  * Fetches what was left with the remote, in one request (of more than 20,000 objects in several). What the remote does
@@ -62,7 +62,7 @@ export async function bringFiles(kb: Kb, from: Oid, to: Oid): Promise<void> {
 export async function fetchAlone(kb: Kb, oids: readonly Oid[]): Promise<void> {
   const missing = oids.filter((oid) => !kb.objects.has(oid));
   if (missing.length === 0) return;
-  const upstream = upstreamOf(kb, checkedOutBranch(kb).name);
+  const upstream = checkedOutUpstream(kb);
   if (upstream === undefined || !kb.settings.gitEnabled) return missing.forEach((oid) => kb.objects.giveUpOn(oid));
   const remote = await connect(kb, upstream);
   try {

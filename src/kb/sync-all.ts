@@ -1,5 +1,5 @@
 import { asStorageError } from '../disk/durable.js';
-import { KbError } from '../errors.js';
+import { KbError, unforeseen } from '../errors.js';
 import { listKbs, type ListedKb } from './list.js';
 import { openKbAt, type Kb } from './open.js';
 import type { SettingFlags } from '../config/settings.js';
@@ -64,7 +64,7 @@ async function doOne<Result>(
 function asKbError(error: unknown): KbError {
   const known = asStorageError(error, 'sync it');
   if (known instanceof KbError) return known;
-  return new KbError('E_INTERNAL', error instanceof Error ? error.message : String(error), { cause: error });
+  return unforeseen(error);
 }
 
 function namedAfter(name: string, event: Report): Report {

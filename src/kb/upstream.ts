@@ -1,5 +1,5 @@
 import { remoteAddresses } from '../config/git-instead-of.js';
-import { asRefName, branchRef, shortName, type RefName } from '../git/ids.js';
+import { asRefName, branchRef, shortName, type Oid, type RefName } from '../git/ids.js';
 import type { Ground } from './ground.js';
 
 export interface Upstream {
@@ -30,4 +30,15 @@ export function upstreamOf(kb: Pick<Ground, 'gitConfig' | 'settings'>, branch: s
     ref,
     tracking: asRefName(`refs/remotes/${remoteName}/${shortName(ref)}`),
   };
+}
+
+/** That of the checked-out branch; where none is checked out, of the KB's own remote. */
+export function checkedOutUpstream(kb: Pick<Ground, 'gitConfig' | 'settings' | 'refs'>): Upstream | undefined {
+  return upstreamOf(kb, shortName(kb.refs.head().branch ?? asRefName('HEAD')));
+}
+
+/** Where the remote branch of what is checked out was when last seen. */
+export function lastSeenTip(kb: Pick<Ground, 'gitConfig' | 'settings' | 'refs'>): Oid | undefined {
+  const upstream = checkedOutUpstream(kb);
+  return upstream === undefined ? undefined : kb.refs.resolve(upstream.tracking);
 }

@@ -23,7 +23,11 @@ export type ContentKind = 'text' | 'binary' | 'encoding';
  * LFS stands for is binary too.
  */
 export function contentKind(data: Uint8Array): ContentKind {
-  if (data.length > LARGEST_TEXT_BYTES || data.subarray(0, BINARY_PROBE_BYTES).includes(0)) return 'binary';
-  if (isPointer(data)) return 'binary';
+  if (isBinary(data) || isPointer(data)) return 'binary';
   return isUtf8(data) ? 'text' : 'encoding';
+}
+
+/** A NUL among the first 8000 bytes, or too large to be looked at line by line. */
+export function isBinary(data: Uint8Array): boolean {
+  return data.length > LARGEST_TEXT_BYTES || data.subarray(0, BINARY_PROBE_BYTES).includes(0);
 }

@@ -147,6 +147,18 @@ describe.skipIf(!hasGitHttpBackend())('a partial clone (needs native git with ht
     expectNativeGitAgrees(site.kb, site.remote);
   });
 
+  it('of a tag, where no branch is checked out, fetches as well', async () => {
+    pushFromElsewhere({
+      'far/away.md': '# One\n\n## Log\n',
+      'kb.yaml': 'permalink: https://view.example/{commit}/{path}#L{line}\n',
+    });
+    git(site.remote, ['tag', 'v1', 'main']);
+    const request = { url: site.url, directory: site.kb, depth: 1, timeout: '60s', insecure: false, sparse: ['team'] };
+    await cloneKb(world(site), { ...request, branch: 'v1' });
+    const found = await withSite(site, {}, (kb) => findLink(kb, { path: 'far/away.md', heading: 'Log' }));
+    expect(found.lines).toEqual({ first: 3, last: 3 });
+  });
+
   it('shows what a commit changed, and fetches for it the files that are elsewhere, at once', async () => {
     pushFromElsewhere({ 'far/away.md': 'changed\n', 'far/deep/big.md': 'small\n', 'team/in.md': 'in\n' });
     await cloneSparse();
